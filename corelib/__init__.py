@@ -1,0 +1,29 @@
+"""corelib: pairwise losses, score functions and ranking metrics, made fast by better algorithms.
+
+``corelib.losses``   what you minimise (torch or NumPy in, the same out)
+``corelib.score``    score functions of noised data (torch or NumPy in, the same out)
+``corelib.metrics``  what you report (array-likes in, NumPy out)
+``corelib.data``     data sets: one function each, offline by default
+``corelib.lab``      what every notebook of the book imports
+
+Sub-packages load on first use, so that ``corelib.metrics`` never waits for torch.
+"""
+
+import importlib
+
+from corelib._backend import get_backend, info, set_backend
+
+__version__ = "0.1.0"
+__all__ = ["data", "get_backend", "info", "lab", "losses", "metrics", "score", "set_backend"]
+
+_SUBPACKAGES = ("data", "lab", "losses", "metrics", "score")
+
+
+def __getattr__(name: str):
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"corelib.{name}")
+    raise AttributeError(f"module 'corelib' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__ + ["__version__"])

@@ -1,0 +1,5 @@
+"""The compiled core (private): one extension module per family of functions."""
+
+from corelib._openmp import share_torch_runtime
+
+share_torch_runtime()

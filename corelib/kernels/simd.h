@@ -1,0 +1,20 @@
+/* KS_MULTIVERSION: compile one function for several x86-64 levels and choose at load time.
+ *
+ * gcc does not clone the bodies that OpenMP outlines, so a parallel loop calls a KS_MULTIVERSION function per
+ * chunk; what that function calls in turn must be KS_INLINE to be compiled for the same level. */
+#ifndef KS_SIMD_H
+#define KS_SIMD_H
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define KS_MULTIVERSION __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define KS_MULTIVERSION
+#endif
+
+#if defined(_MSC_VER)
+#define KS_INLINE static __forceinline
+#else
+#define KS_INLINE static inline __attribute__((always_inline))
+#endif
+
+#endif

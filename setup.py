@@ -1,0 +1,51 @@
+"""Builds the compiled core: one extension module per ``corelib/kernels/*.pyx``.
+
+Everything else about the package stands in ``pyproject.toml``.
+"""
+
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+if sys.platform == "darwin":  # Apple's clang ships no OpenMP runtime
+    openmp_compile, openmp_link = [], []
+elif sys.platform == "win32":
+    openmp_compile, openmp_link = ["/openmp"], []
+else:
+    openmp_compile, openmp_link = ["-fopenmp"], ["-fopenmp"]
+
+optimise = (
+    ["/O2"] if sys.platform == "win32"
+    else ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+)
+
+
+def kernels():
+    """One extension per kernel; a change in any shared header rebuilds them all."""
+    folder = Path("corelib/kernels")
+    headers = sorted(str(path) for path in folder.glob("*.h"))
+    return [
+        Extension(
+            f"corelib.kernels.{path.stem}",
+            [str(path)],
+            depends=headers,
+            include_dirs=[str(folder)],
+            extra_compile_args=optimise + openmp_compile,
+            extra_link_args=openmp_link,
+        )
+        for path in sorted(folder.glob("*.pyx"))
+    ]
+
+
+if __name__ == "__main__":
+    directives = {
+        "language_level": 3,
+        "boundscheck": False,
+        "wraparound": False,
+        "initializedcheck": False,
+        "cdivision": True,
+        "embedsignature": True,
+    }
+    setup(ext_modules=cythonize(kernels(), compiler_directives=directives))
