@@ -1,9 +1,6 @@
 """Which implementation runs, and on what: ``set_backend``, ``get_backend`` and ``info``."""
 
-import importlib.util
-import os
 import platform
-from pathlib import Path
 
 from corelib._checks import check_choice
 
@@ -42,3 +39,68 @@ def use_torch(device_type: str) -> bool:
     if _current == "compiled":
         raise ValueError(f'backend "compiled" runs on CPU tensors only; got a tensor on {device_type}')
     return True
+
+
+class Info(dict):
+    """What ``info`` found: a dictionary that prints as a two-column table."""
+
+    def __repr__(self) -> str:
+        width = max(map(len, self))
+        return "\n".join(f"{key:<{width}}  {value}" for key, value in self.items())
+
+
+def info() -> Info:
+    """What is in use on this machine, and why.
+
+    Returns
+    -------
+    Info
+        A dictionary of strings: versions; the backend and what it means; the instruction set of the compiled
+        kernels; their threads, and whether they share torch's OpenMP runtime (two pools slow each other down);
+        every BLAS and OpenMP thread pool of the process; whether torch sees a GPU, and which implementation tensors on it get.
+
+    Examples
+    --------
+    >>> import corelib
+    >>> print(corelib.info()["backend"])
+    auto: compiled kernels on the CPU, plain torch elsewhere
+    """
+    import numpy
+    import torch
+
+    from corelib import __version__
+    from corelib.kernels import OPENMP_RUNTIME, cpu
+
+    meaning = {
+        "auto": "compiled kernels on the CPU, plain torch elsewhere",
+        "compiled": "compiled kernels on the CPU, an error elsewhere",
+        "torch": "plain torch everywhere",
+    }
+    threads = cpu.openmp_threads()
+    runtime = f"torch's {OPENMP_RUNTIME.name}" if OPENMP_RUNTIME else "the system's OpenMP"
+    gpu = (
+        f"{torch.cuda.get_device_name()}: plain torch (there are no CUDA kernels yet)"
+        if torch.cuda.is_available()
+        else "none that torch can use"
+    )
+    return Info(
+        {
+            "corelib": __version__,
+            "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+            "numpy": numpy.__version__,
+            "torch": torch.__version__,
+            "backend": f"{_current}: {meaning[_current]}",
+            "instruction set": cpu.instruction_set(),
+            "kernel threads": f"{threads} (in {runtime})" if threads else "1 (built without OpenMP)",
+            "thread pools": _thread_pools(),
+            "GPU": gpu,
+        }
+    )
+
+
+def _thread_pools() -> str:
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "unknown (install threadpoolctl to see them)"
+    return ", ".join(f"{pool['internal_api']} x {pool['num_threads']}" for pool in threadpool_info()) or "none"

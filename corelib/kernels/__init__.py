@@ -2,4 +2,4 @@
 
 from corelib._openmp import share_torch_runtime
 
-share_torch_runtime()
+OPENMP_RUNTIME = share_torch_runtime()

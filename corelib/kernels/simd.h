@@ -6,6 +6,7 @@
 #define KS_SIMD_H
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define KS_HAS_MULTIVERSION 1
 #define KS_MULTIVERSION __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define KS_MULTIVERSION
