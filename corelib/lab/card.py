@@ -1,0 +1,134 @@
+"""The claim card at the top of every chapter."""
+
+from dataclasses import asdict, dataclass, field, fields
+
+from corelib._checks import check_int
+from corelib.lab.display import replace, show
+from corelib.lab.table import html_table, link
+
+VERDICTS = {
+    "held": "held",
+    "in part": "held in part",
+    "not": "did not hold here",
+}
+_PENDING = "(filled in when the notebook has run to its claims)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance:
+    """How far a number measured here is from the paper's."""
+
+    what: str
+    paper: str
+    here: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: paper {self.paper}, here {self.here}"
+
+
+@dataclass(kw_only=True)
+class Card:
+    """What a chapter is about, in a dozen lines that look the same in every chapter.
+
+    ``show`` displays the card; ``Claims.report`` fills in its verdict and its distance to the paper's numbers when
+    the notebook has come that far. The card's cell carries the tag ``nbval-ignore-output``, because what it shows
+    first is not what it shows last; the same two lines are displayed again, and compared, by ``Claims.report``.
+
+    Parameters
+    ----------
+    slug : str
+        The chapter's file name without its ending.
+    title, paper, authors : str
+        Title of the chapter; title and authors of the paper.
+    year : int
+    url : str
+        Where the paper can be read.
+    level : str
+        What a reader should know.
+    minutes : int
+        Time to read.
+    data : str
+        The data, and which public set they stand for.
+    claimed, reproduced : str
+        What the paper claims; what is reproduced here, and at which scale.
+    easy, hard : str
+        What was easy, and what was hard.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a text is no string, empty or of several lines, or ``year`` or ``minutes`` is no positive integer.
+    """
+
+    slug: str
+    title: str
+    paper: str
+    authors: str
+    year: int
+    url: str
+    level: str
+    minutes: int
+    data: str
+    claimed: str
+    reproduced: str
+    easy: str
+    hard: str
+    verdict: str | None = field(default=None, init=False)
+    distances: list[Distance] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if entry.init and entry.type is str:
+                check_line(getattr(self, entry.name), entry.name)
+        check_int(self.year, "year", minimum=1900)
+        check_int(self.minutes, "minutes", minimum=1)
+
+    def show(self) -> None:
+        """Display the card."""
+        show(self._bundle(), display_id=self._display_id)
+
+    def fill(self, verdict: str, distances: list[Distance]) -> None:
+        """Set the verdict and the distances, and refresh the card where it stands."""
+        self.verdict, self.distances = verdict, list(distances)
+        replace(self._bundle(), display_id=self._display_id)
+
+    def as_dict(self) -> dict[str, object]:
+        """The card as plain data, for the JSON of the claims."""
+        return asdict(self)
+
+    @property
+    def _display_id(self) -> str:
+        return f"card-{self.slug}"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [
+            ("Paper", f"{self.paper} ({self.authors}, {self.year})"),
+            ("Level", self.level),
+            ("Reading time", f"{self.minutes} minutes"),
+            ("Data", self.data),
+            ("The paper claims", self.claimed),
+            ("Reproduced here", self.reproduced),
+            ("Verdict", VERDICTS[self.verdict] if self.verdict else _PENDING),
+        ]
+        distances = [str(distance) for distance in self.distances] or ([] if self.verdict else [_PENDING])
+        rows += [("Distance to the paper's number", distance) for distance in distances]
+        return [*rows, ("What was easy", self.easy), ("What was hard", self.hard)]
+
+    def _bundle(self) -> dict[str, object]:
+        rows = self._rows()
+        linked = [("Paper", link(rows[0][1], self.url)), *rows[1:]]
+        return {
+            "text/html": html_table(self.title, [], linked),
+            "text/plain": "\n".join([self.title, *(f"{name}: {text}" for name, text in rows)]),
+        }
+
+
+def check_line(value: object, name: str) -> str:
+    """``value`` if it is one non-empty line of text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str; got {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{name} must not be empty")
+    if "\n" in value:
+        raise ValueError(f"{name} must be a single line; got {value!r}")
+    return value
