@@ -61,16 +61,14 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 
 
 def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Text that a cell printed in several messages, joined as nbval joins it."""
+    """Neighbouring messages of one stream joined: where a stream is cut into messages depends on the clock."""
     merged: list[NotebookNode] = []
-    streams: dict[str, NotebookNode] = {}
     for output in outputs:
-        if output.output_type == "stream" and output.name in streams:
-            streams[output.name].text += output.text
-            continue
-        if output.output_type == "stream":
-            streams[output.name] = output
-        merged.append(output)
+        last = merged[-1] if merged else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            merged.append(output)
     return merged
 
 
