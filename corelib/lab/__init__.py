@@ -5,6 +5,7 @@
 ``SCALE``                         ``"small"`` on a laptop, ``"full"`` on a GPU
 ``approx``, ``say``               numbers that may move between machines, and sentences that hold them
 ``Card``, ``Claims``              what the paper claims, what was measured here, and whether it held
+``table``                         an accessible table of results
 ``figure``, ``label_line``        figures in one style, in ``COLORS`` that colour-blind readers can tell apart
 ``time_ratio``                    how many times faster one function is than another
 ================================  ==================================================================
@@ -18,6 +19,7 @@ from corelib.lab.scale import SCALE
 from corelib.lab.seeds import seed_everything
 from corelib.lab.setup import setup
 from corelib.lab.style import COLORS
+from corelib.lab.table import table
 from corelib.lab.timing import time_ratio
 
 __all__ = [
@@ -32,5 +34,6 @@ __all__ = [
     "say",
     "seed_everything",
     "setup",
+    "table",
     "time_ratio",
 ]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from corelib._checks import check_int
 from corelib.lab.display import replace, show
 from corelib.lab.table import html_table, link
+from corelib.lab.text import check_line
 
 VERDICTS = {
     "held": "held",
@@ -85,16 +86,35 @@ class Card:
 
     def show(self) -> None:
         """Display the card."""
-        show(self._bundle(), display_id=self._display_id)
+        show(self.render(), display_id=self._display_id)
 
     def fill(self, verdict: str, distances: list[Distance]) -> None:
         """Set the verdict and the distances, and refresh the card where it stands."""
         self.verdict, self.distances = verdict, list(distances)
-        replace(self._bundle(), display_id=self._display_id)
+        replace(self.render(), display_id=self._display_id)
 
     def as_dict(self) -> dict[str, object]:
-        """The card as plain data, for the JSON of the claims."""
+        """The card as plain data, for the JSON of the claims; ``Card.from_dict`` takes it back."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, object]) -> "Card":
+        """The card that ``as_dict`` wrote down."""
+        given = dict(data)
+        verdict, distances = given.pop("verdict"), given.pop("distances")
+        card = cls(**given)
+        card.verdict, card.distances = verdict, [Distance(**distance) for distance in distances]
+        return card
+
+    def render(self) -> dict[str, object]:
+        """The MIME bundle of the card: a table and the same as text."""
+        rows = self._rows()
+        linked = [("Paper", link(rows[0][1], self.url)), *rows[1:]]
+        caption = f"Claim card: {self.title}"
+        return {
+            "text/html": html_table(caption, [], linked),
+            "text/plain": "\n".join([caption, *(f"{name}: {text}" for name, text in rows)]),
+        }
 
     @property
     def _display_id(self) -> str:
@@ -113,22 +133,3 @@ class Card:
         distances = [str(distance) for distance in self.distances] or ([] if self.verdict else [_PENDING])
         rows += [("Distance to the paper's number", distance) for distance in distances]
         return [*rows, ("What was easy", self.easy), ("What was hard", self.hard)]
-
-    def _bundle(self) -> dict[str, object]:
-        rows = self._rows()
-        linked = [("Paper", link(rows[0][1], self.url)), *rows[1:]]
-        return {
-            "text/html": html_table(self.title, [], linked),
-            "text/plain": "\n".join([self.title, *(f"{name}: {text}" for name, text in rows)]),
-        }
-
-
-def check_line(value: object, name: str) -> str:
-    """``value`` if it is one non-empty line of text."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str; got {type(value).__name__}")
-    if not value.strip():
-        raise ValueError(f"{name} must not be empty")
-    if "\n" in value:
-        raise ValueError(f"{name} must be a single line; got {value!r}")
-    return value

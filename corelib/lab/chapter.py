@@ -6,22 +6,16 @@ version is kept.
 """
 
 import argparse
-import hashlib
 import os
 import sys
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbformat import NotebookNode
+
+from corelib.lab.normalise import normalise
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-
-_NOTEBOOK_METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"file_extension": ".py", "name": "python", "pygments_lexer": "ipython3"},
-}
-_CELL_METADATA = ("mystnb", "tags")
 
 
 def execute(path: Path, *, cell_timeout: float = 600) -> None:
@@ -44,41 +38,22 @@ def execute(path: Path, *, cell_timeout: float = 600) -> None:
     nbformat.write(normalise(notebook), path)
 
 
-def normalise(notebook: NotebookNode) -> NotebookNode:
-    """``notebook``, changed in place: ids from the text, only the metadata that the book needs, merged streams."""
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    notebook.metadata = nbformat.from_dict(_NOTEBOOK_METADATA)
-    seen: dict[str, int] = {}
-    for cell in notebook.cells:
-        cell.source = cell.source.strip("\n")
-        digest = hashlib.sha1(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
-        seen[digest] = seen.get(digest, 0) + 1
-        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in _CELL_METADATA if key in cell.metadata})
-        if cell.cell_type == "code":
-            cell.outputs = _merge_streams(cell.outputs)
-    return notebook
-
-
-def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Neighbouring messages of one stream joined: where a stream is cut into messages depends on the clock."""
-    merged: list[NotebookNode] = []
-    for output in outputs:
-        last = merged[-1] if merged else None
-        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
-            last.text += output.text
-        else:
-            merged.append(output)
-    return merged
-
-
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m corelib.lab.chapter", description=__doc__.partition("\n")[0])
+    from corelib.lab.guard import problems
+
+    parser = argparse.ArgumentParser(
+        prog="python -m corelib.lab.chapter", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK.ipynb")
+    failed = False
     for path in parser.parse_args(arguments).notebooks:
         execute(path)
+        found = problems(path)
+        failed = failed or bool(found)
         print(f"{path}: executed")
-    return 0
+        for problem in found:
+            print(f"  {problem}")
+    return int(failed)
 
 
 if __name__ == "__main__":

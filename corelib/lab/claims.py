@@ -4,16 +4,18 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from html import escape
 
 import numpy as np
 
 from corelib._checks import check_choice, check_real
-from corelib.lab.card import VERDICTS, Card, Distance, check_line
+from corelib.lab.card import VERDICTS, Card, Distance
 from corelib.lab.display import show
 from corelib.lab.numbers import approx
 from corelib.lab.table import html_table
+from corelib.lab.text import check_line
 
 MIME = "application/vnd.keeping-score.claims"
 STATUSES = ("exact", "reproduced", "in part", "not reproduced")
@@ -143,7 +145,9 @@ class Claims:
         check_choice(status, "status", STATUSES[1:])
         if status == "reproduced":
             if reason is not None:
-                raise ValueError(f'reason is for claims that did not fully reproduce; "{name}" is "reproduced"')
+                raise ValueError(
+                    f'reason is for claims that did not fully reproduce; "{name}" is "reproduced"'
+                )
         elif reason is None:
             raise ValueError(f'reason is required: why is "{name}" {status}?')
         if not isinstance(holds, bool | np.bool_):
@@ -175,16 +179,15 @@ class Claims:
             If an argument is no string, empty or of several lines.
         """
         self._distances.append(
-            Distance(what=check_line(what, "what"), paper=check_line(paper, "paper"), here=check_line(here, "here"))
+            Distance(
+                what=check_line(what, "what"), paper=check_line(paper, "paper"), here=check_line(here, "here")
+            )
         )
 
     @property
     def verdict(self) -> str:
-        """``"held"`` if every claim that is not exact was reproduced, ``"not"`` if none even in part, else ``"in part"``."""
-        statuses = {claim.status for claim in self._claims} - {"exact"}
-        if statuses <= {"reproduced"}:
-            return "held"
-        return "not" if statuses == {"not reproduced"} else "in part"
+        """What the claims recorded so far amount to: ``"held"``, ``"in part"`` or ``"not"``."""
+        return verdict(claim.status for claim in self._claims)
 
     def report(self) -> None:
         """Display the table of claims, store it as JSON, fill the card, and raise if a condition does not hold.
@@ -197,18 +200,17 @@ class Claims:
         if not self._claims:
             raise ClaimError("no claim was recorded")
         self._card.fill(self.verdict, self._distances)
-        show(render(self.as_dict()))
+        show(render(self._as_dict()))
         broken = [claim for claim in self._claims if not claim.holds]
         if broken:
-            lines = (f"  {claim.name}: not ({claim.condition}); measured: {claim.measured}" for claim in broken)
+            lines = (
+                f"  {claim.name}: not ({claim.condition}); measured: {claim.measured}" for claim in broken
+            )
             raise ClaimError(f"{len(broken)} of {len(self._claims)} claims do not hold:\n" + "\n".join(lines))
 
-    def as_dict(self) -> dict[str, object]:
-        """The card and its claims as plain data: what ``report`` stores as JSON."""
+    def _as_dict(self) -> dict[str, object]:
         return {
             "card": self._card.as_dict(),
-            "verdict": self.verdict,
-            "distances": [asdict(distance) for distance in self._distances],
             "claims": [asdict(claim) for claim in self._claims],
         }
 
@@ -222,6 +224,14 @@ class Claims:
         self._claims.append(Claim(**entries))
 
 
+def verdict(statuses: Iterable[str]) -> str:
+    """``"held"`` if all that is not exact was reproduced, ``"not"`` if nothing was even in part, else ``"in part"``."""
+    found = set(statuses) - {"exact"}
+    if found <= {"reproduced"}:
+        return "held"
+    return "not" if found == {"not reproduced"} else "in part"
+
+
 def render(report: dict) -> dict[str, object]:
     """The MIME bundle of a report: a table, the same as text, and the JSON.
 
@@ -231,16 +241,17 @@ def render(report: dict) -> dict[str, object]:
     claims, card = report["claims"], report["card"]
     counts = Counter(claim["status"] for claim in claims)
     totals = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-    summary = [f"Verdict: {VERDICTS[report['verdict']]} ({totals})"]
-    summary += [str(Distance(**distance)) for distance in report["distances"]]
+    summary = [f"Verdict: {VERDICTS[card['verdict']]} ({totals})"]
+    summary += [str(Distance(**distance)) for distance in card["distances"]]
     rows = [
         (
             claim["name"],
             claim["statement"],
             claim["paper"] or "-",
             claim["measured"],
-            claim["condition"] + ("" if claim["holds"] else " — DOES NOT HOLD"),
-            f"{_SYMBOLS[claim['status']]} {claim['status']}" + (f": {claim['reason']}" if claim["reason"] else ""),
+            claim["condition"] + ("" if claim["holds"] else " (does not hold)"),
+            f"{_SYMBOLS[claim['status']]} {claim['status']}"
+            + (f": {claim['reason']}" if claim["reason"] else ""),
         )
         for claim in claims
     ]

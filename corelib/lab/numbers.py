@@ -81,7 +81,7 @@ def say(sentence: str) -> None:
     show({"text/markdown": sentence, "text/plain": sentence})
 
 
-def _finite(value: object, name: str) -> int | float:
+def _finite(value: object, name: str) -> float:
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -91,7 +91,7 @@ def _finite(value: object, name: str) -> int | float:
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def _format(value: int | float, digits: int) -> str:
+def _format(value: float, digits: int) -> str:
     """``value`` with ``digits`` significant digits, without an exponent from 0.001 to below 1,000,000."""
     if isinstance(value, int):
         return str(value)

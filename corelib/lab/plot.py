@@ -10,7 +10,7 @@ import numpy as np
 
 from corelib._checks import check_positive
 from corelib.lab.display import show
-from corelib.lab.style import PIXELS_PER_INCH, rc_params
+from corelib.lab.style import PIXELS_PER_INCH, for_text, rc_params
 
 _TITLE_CHARACTERS_PER_INCH = 10.5
 
@@ -72,7 +72,10 @@ def figure(title: str, width: float = 7, height: float = 4, **subplots) -> Itera
         png = io.BytesIO()
         fig.savefig(png, format="png", dpi=PIXELS_PER_INCH, facecolor="white", metadata={"Software": None})
     size = {"width": round(width * PIXELS_PER_INCH / 2)}
-    show({"image/png": base64.b64encode(png.getvalue()).decode("ascii"), "text/plain": title}, metadata={"image/png": size})
+    show(
+        {"image/png": base64.b64encode(png.getvalue()).decode("ascii"), "text/plain": title},
+        metadata={"image/png": size},
+    )
 
 
 def label_line(ax, x, y, text: str, color: str, *, dx: float = 6, dy: float = 0) -> None:
@@ -85,11 +88,18 @@ def label_line(ax, x, y, text: str, color: str, *, dx: float = 6, dy: float = 0)
         The point, or the coordinates of the line, of which the last point is taken.
     text : str
     color : str
-        The colour of the line.
+        The colour of the line; the text is darkened where that is too light to read.
     dx, dy : float
         Offset in points.
     """
-    point = (np.ravel(x)[-1], np.ravel(y)[-1])
+    from matplotlib.colors import to_rgb
+
     ax.annotate(
-        text, point, xytext=(dx, dy), textcoords="offset points", color=color, va="center", annotation_clip=False
+        text,
+        (np.ravel(x)[-1], np.ravel(y)[-1]),
+        xytext=(dx, dy),
+        textcoords="offset points",
+        color=for_text(to_rgb(color)),
+        va="center",
+        annotation_clip=False,
     )

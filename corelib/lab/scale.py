@@ -6,4 +6,6 @@ from corelib._checks import check_choice
 
 VARIABLE = "KEEPING_SCORE_SCALE"
 
-SCALE: str = check_choice(os.environ.get(VARIABLE, "small"), f"the environment variable {VARIABLE}", ("small", "full"))
+SCALE: str = check_choice(
+    os.environ.get(VARIABLE, "small"), f"the environment variable {VARIABLE}", ("small", "full")
+)

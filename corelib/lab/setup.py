@@ -58,6 +58,8 @@ def _limit_threads(threads: int) -> None:
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
-        warnings.warn("threadpoolctl is not installed: NumPy's BLAS keeps its own number of threads", stacklevel=3)
+        warnings.warn(
+            "threadpoolctl is not installed: NumPy's BLAS keeps its own number of threads", stacklevel=3
+        )
         return
     _limiter = threadpool_limits(threads)
