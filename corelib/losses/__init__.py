@@ -7,5 +7,14 @@ from corelib.losses.contrastive import (
     multi_similarity_loss,
     multi_similarity_miner,
 )
+from corelib.losses.pairwise import MannWhitneyLoss, mann_whitney_loss
 
-__all__ = ["InfoNCELoss", "MultiSimilarityLoss", "info_nce", "multi_similarity_loss", "multi_similarity_miner"]
+__all__ = [
+    "InfoNCELoss",
+    "MannWhitneyLoss",
+    "MultiSimilarityLoss",
+    "info_nce",
+    "mann_whitney_loss",
+    "multi_similarity_loss",
+    "multi_similarity_miner",
+]
