@@ -8,7 +8,6 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import nbformat
@@ -73,9 +72,9 @@ def page(entries: list[Entry]) -> str:
     )
 
 
-def _totals(parts: list[tuple[str, list[Entry]]]) -> list[str]:
-    rows = [(f"[{escape(part)}](#{_anchor(part)})", chapters) for part, chapters in parts]
-    rows.append(("**Total**", [entry for _, chapters in parts for entry in chapters]))
+def _totals(parts: dict[str, list[Entry]]) -> list[str]:
+    rows = [(f"[{escape(part)}](#{_anchor(part)})", chapters) for part, chapters in parts.items()]
+    rows.append(("**Total**", [entry for chapters in parts.values() for entry in chapters]))
     lines = [
         "## Totals",
         "",

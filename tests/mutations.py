@@ -1,0 +1,91 @@
+"""Ways to break the library, each of which must turn a chapter red, and the workshop that breaks a copy of it."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbval_runner import ROOT, environment
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Replace ``old``, which stands exactly once in ``file``, by ``new``: then ``chapter`` must turn red."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    chapter: str
+
+    @property
+    def kernel(self) -> str | None:
+        """The extension module that must be built again, if the file belongs to a compiled kernel."""
+        path = Path(self.file)
+        return path.stem if path.suffix in (".pyx", ".h") else None
+
+
+MUTATIONS = (
+    Mutation(
+        name="the sign of the Mann-Whitney kernel's slope for positives",
+        file="corelib/kernels/pairwise.pyx",
+        old="-scale / temperature * u[i] * fx[i]",
+        new="scale / temperature * u[i] * fx[i]",
+        chapter="book/pairs/mw-loss.ipynb",
+    ),
+    Mutation(
+        name="multi-similarity without its miner",
+        file="corelib/losses/contrastive.py",
+        old='epsilon = None if epsilon is None else check_real(epsilon, "epsilon")\n    need_grad',
+        new="epsilon = None\n    need_grad",
+        chapter="book/metric-learning/multi-similarity.ipynb",
+    ),
+    Mutation(
+        name="the Gaussian score without its mean",
+        file="corelib/score/gaussian.py",
+        old="    coefficients = centred @ eigenvectors\n    shrunk = coefficients / (eigenvalues + variance)",
+        new="    centred = x\n    coefficients = centred @ eigenvectors\n    shrunk = coefficients / (eigenvalues + variance)",
+        chapter="book/score-matching/gaussian-score.ipynb",
+    ),
+)
+
+
+def copy_package(destination: Path) -> Path:
+    """A copy of the package with its built extensions; the folder to put on ``PYTHONPATH``."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "corelib", destination / "corelib", ignore=ignored)
+    shutil.copy(ROOT / "setup.py", destination)
+    return destination
+
+
+def apply(mutation: Mutation, copy: Path) -> None:
+    """Break the copy, and build the kernel that it concerns, if any, again.
+
+    Raises
+    ------
+    ValueError
+        If the text to replace does not stand exactly once in the file: the source has moved on, so must the mutation.
+    """
+    file = copy / mutation.file
+    source = file.read_text(encoding="utf-8")
+    count = source.count(mutation.old)
+    if count != 1:
+        raise ValueError(f'"{mutation.name}": the old text stands {count} times in {mutation.file}, not once')
+    file.write_text(source.replace(mutation.old, mutation.new), encoding="utf-8")
+    if mutation.kernel:
+        _build(mutation.kernel, copy)
+
+
+def _build(kernel: str, copy: Path) -> None:
+    kernels = copy / "corelib" / "kernels"
+    for source in kernels.glob("*.pyx"):
+        if source.stem != kernel:
+            source.unlink()
+    for built in (*kernels.glob(f"{kernel}.*.so"), *kernels.glob(f"{kernel}.*.pyd")):
+        built.unlink()
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    result = subprocess.run(
+        command, check=False, cwd=copy, capture_output=True, text=True, env=environment(), timeout=600
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
