@@ -1,33 +1,59 @@
 """Sums over all pairs of a positive and a negative score, with gradients."""
 
-import numpy as np
-
 from cython cimport floating
 
+
 cdef extern from "pairwise.h" nogil:
-    double ks_softplus_direct(const double *x, const double *u, Py_ssize_t n, const double *y, const double *v,
-                              Py_ssize_t m, double temperature, double *slope_x, double *slope_y)
+    ctypedef struct ks_kernel:
+        pass
+    ctypedef struct ks_side:
+        const void *data
+        int is_float
+        Py_ssize_t n
+        const double *weight
+    const ks_kernel KS_SOFTPLUS
+    int KS_OK
+    int KS_NO_MEMORY
+    int ks_threads()
+    int ks_pair_sum(const ks_kernel *kernel, const ks_side *side, double temperature, double factor, double limit,
+                    double *value, void **slope, int threads)
 
 
-def mann_whitney(const floating[::1] pos, const floating[::1] neg, pos_weight, neg_weight, double temperature,
-                 double scale, floating[::1] grad_pos, floating[::1] grad_neg):
-    """``scale`` times the weighted mean of softplus((neg - pos) / temperature), and its gradients."""
-    cdef Py_ssize_t n = pos.shape[0], m = neg.shape[0], i
-    cdef double[::1] x = np.array(pos, dtype=np.float64), y = np.array(neg, dtype=np.float64)
-    cdef double[::1] u = np.array(pos_weight) if pos_weight is not None else np.full(n, 1.0 / n)
-    cdef double[::1] v = np.array(neg_weight) if neg_weight is not None else np.full(m, 1.0 / m)
-    cdef double[::1] fx = np.empty(n), fy = np.empty(m)
-    cdef double value
-    if not np.isfinite(x).all():
-        return 1, 0.0
-    if not np.isfinite(y).all():
-        return 2, 0.0
+def mann_whitney(
+    const floating[::1] pos not None,
+    const floating[::1] neg not None,
+    const double[::1] pos_weight,
+    const double[::1] neg_weight,
+    double temperature,
+    double scale,
+    double limit,
+    floating[::1] grad_pos,
+    floating[::1] grad_neg,
+):
+    """``scale`` times the weighted mean of softplus((neg - pos) / temperature); the gradients go to ``grad_pos`` and
+    ``grad_neg``, if they are given.
+
+    Weights sum to 1; without them all scores weigh the same. None if a score is not finite or exceeds ``limit``.
+    """
+    cdef ks_side side[2]
+    cdef void *slope[2]
+    cdef double value = 0, factor = scale
+    cdef int status
+    side[0].data, side[0].n, side[0].is_float = &pos[0], pos.shape[0], floating is float
+    side[1].data, side[1].n, side[1].is_float = &neg[0], neg.shape[0], floating is float
+    side[0].weight = side[1].weight = NULL
+    if pos_weight is None:
+        factor /= pos.shape[0]
+    else:
+        side[0].weight = &pos_weight[0]
+    if neg_weight is None:
+        factor /= neg.shape[0]
+    else:
+        side[1].weight = &neg_weight[0]
+    slope[0] = NULL if grad_pos is None else <void *>&grad_pos[0]
+    slope[1] = NULL if grad_neg is None else <void *>&grad_neg[0]
     with nogil:
-        value = ks_softplus_direct(&x[0], &u[0], n, &y[0], &v[0], m, temperature, &fx[0], &fy[0])
-    if grad_pos is not None:
-        for i in range(n):
-            grad_pos[i] = <floating>(-scale / temperature * u[i] * fx[i])
-    if grad_neg is not None:
-        for i in range(m):
-            grad_neg[i] = <floating>(scale / temperature * v[i] * fy[i])
-    return 0, scale * value
+        status = ks_pair_sum(&KS_SOFTPLUS, side, temperature, factor, limit, &value, slope, ks_threads())
+    if status == KS_NO_MEMORY:
+        raise MemoryError("not enough memory for the boxes of the pair sum")
+    return value if status == KS_OK else None

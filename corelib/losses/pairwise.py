@@ -7,6 +7,9 @@ from corelib._checks import check_choice, check_positive
 from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
 from corelib.kernels import pairwise as kernel
 from corelib.losses import _torch_pairwise
+from corelib.losses._once import ScaleGradient
+
+_TEMPERATURES = {torch.float32: 1e-37, torch.float64: 1e-280}  # the smallest: its inverse is finite in the dtype
 
 
 @accepts_numpy("pos", "neg", "pos_weight", "neg_weight")
@@ -56,7 +59,7 @@ def mann_whitney_loss(
     ValueError
         If a side is empty or not one-dimensional, a score or weight is NaN or infinite, a weight is negative or all
         of a side are 0, a weight requires a gradient, the devices differ, the temperature is not positive, or a
-        score exceeds 1e300 temperatures.
+        score exceeds 1e280 or 1e280 temperatures.
 
     Notes
     -----
@@ -83,9 +86,10 @@ def mann_whitney_loss(
     _check_side(neg, "neg", neg_weight)
     check_same(pos, "pos", neg, "neg")
     tau = check_positive(temperature, "temperature")
-    tiny = torch.finfo(pos.dtype).tiny
-    if tau < tiny:
-        raise ValueError(f"temperature must be at least {tiny:.3g} for {str(pos.dtype)[6:]} scores; got {tau}")
+    if not _TEMPERATURES[pos.dtype] <= tau <= 1e280:
+        raise ValueError(
+            f"temperature must lie between {_TEMPERATURES[pos.dtype]} and 1e280 for scores of this dtype; got {tau}"
+        )
     mean = check_choice(reduction, "reduction", ("mean", "sum")) == "mean"
     track = torch.is_grad_enabled()
     loss, _, _ = _mann_whitney(
@@ -176,17 +180,18 @@ def _mann_whitney(
         parts = _torch_pairwise.mann_whitney(pos, neg, u, v, temperature, need_pos, need_neg)
         return tuple((scale * part).to(pos.dtype) for part in parts)
     grad_pos, grad_neg = _empty_gradients(pos, neg, need_pos, need_neg)
-    status, value = kernel.mann_whitney(
+    value = kernel.mann_whitney(
         pos.detach().contiguous().numpy(),
         neg.detach().contiguous().numpy(),
         None if u is None else u.numpy(),
         None if v is None else v.numpy(),
         temperature,
         scale,
+        _largest(temperature),
         grad_pos.numpy() if need_pos else None,
         grad_neg.numpy() if need_neg else None,
     )
-    if status:
+    if value is None:
         _check_scores(pos, "pos", temperature)
         _check_scores(neg, "neg", temperature)
     return pos.new_tensor(value), grad_pos, grad_neg
@@ -220,26 +225,18 @@ def _normalised(weight: torch.Tensor | None, name: str) -> tuple[torch.Tensor | 
     return w / total, (total * largest).item()
 
 
+def _largest(temperature: float) -> float:
+    """The largest score whose differences can be told in temperatures without overflow."""
+    return 1e280 * min(1.0, temperature)
+
+
 def _check_scores(scores: torch.Tensor, name: str, temperature: float) -> None:
     check_finite(scores, name)
     largest = scores.detach().abs().max().item()
-    if largest > 1e300 * min(1.0, temperature):
+    if largest > _largest(temperature):
         raise ValueError(
-            f"{name} must lie within 1e300 and within 1e300 temperatures of 0; got {largest} at temperature {temperature}"
+            f"{name} must not exceed 1e280, nor 1e280 temperatures; got {largest} at temperature {temperature}"
         )
-
-
-@torch.library.custom_op("corelib::mann_whitney_backward", mutates_args=())
-def _mann_whitney_backward(
-    grad: torch.Tensor, grad_pos: torch.Tensor, grad_neg: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The chain rule, as an operator without a derivative: a second derivative is an error, not a wrong number."""
-    return grad * grad_pos, grad * grad_neg
-
-
-@_mann_whitney_backward.register_fake
-def _(grad, grad_pos, grad_neg):
-    return torch.empty_like(grad_pos), torch.empty_like(grad_neg)
 
 
 def _setup_context(ctx, inputs, output):
@@ -248,9 +245,10 @@ def _setup_context(ctx, inputs, output):
 
 
 def _backward(ctx, grad, _grad_of_grad_pos, _grad_of_grad_neg):
-    grad_pos, grad_neg = _mann_whitney_backward(grad, *ctx.saved_tensors)
-    need_pos, need_neg = ctx.need
-    return grad_pos if need_pos else None, grad_neg if need_neg else None, None, None, None, None, None, None
+    gradients = (
+        ScaleGradient.apply(grad, gradient) if need else None for need, gradient in zip(ctx.need, ctx.saved_tensors, strict=True)
+    )
+    return *gradients, None, None, None, None, None, None
 
 
 _mann_whitney.register_autograd(_backward, setup_context=_setup_context)

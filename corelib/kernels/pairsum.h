@@ -1,0 +1,759 @@
+/* Sums of a smooth function over all pairs of two sets of numbers, in linear time.
+ *
+ *     f(x_i) = sum_j w_j k((y_j - x_i) / temperature)      for all i at once, in O(n + m)
+ *
+ * 1. The line is cut into boxes whose width H is a power of two, so that the box of a number and its place t in
+ *    [-1, 1] inside the box are found without rounding. Only occupied boxes are kept: a dense core of rows where
+ *    most numbers lie, and a hash table for the others, so that one outlier at 1e30 costs one box.
+ * 2. Spread: each box keeps the moments sum w t^l, l < p, of its numbers.
+ * 3. Near: for boxes up to `reach` apart, k is a polynomial in both places, found once per distance between boxes
+ *    by Chebyshev interpolation; a p x p matrix turns the moments of one box into a polynomial on the other.
+ * 4. Tails: farther away, k is a constant plus a line plus a short sum of exponentials, all of which pass from box
+ *    to box in one sweep. Every term has one sign per sweep, so that even a sum far below the others keeps its digits.
+ * 5. Gather: f(x_i) is the polynomial of the box of x_i at its place t.
+ *
+ * The interpolation error falls like (H / (4 pole temperature))^p, where `pole` is the distance of the nearest
+ * singularity of k from the real line; p and H are chosen from the sizes, the range and the type by estimated cost.
+ * The work is cut into pieces that depend on the sizes alone and the pieces are added in order, so that the result
+ * does not depend on the number of threads. */
+#ifndef KS_PAIRSUM_H
+#define KS_PAIRSUM_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "simd.h"
+#include "vecmath.h"
+
+#define KS_MAX_ORDER 16
+#define KS_MAX_TERMS 12
+#define KS_BLOCK 256 /* numbers handled at a time by spread and gather */
+#define KS_MAX_PIECES 8
+
+/* A function of the scaled difference d, and its tails: for d < -reach it is sum_{k>=1} left(k) exp(k d), and
+ * for d > reach it is constant + linear d + sum_{k>=1} right(k) exp(-k d). */
+typedef struct {
+    void (*at)(const double *d, double *out, ptrdiff_t count);
+    double (*left)(int k);
+    double (*right)(int k);
+    double constant, linear;
+} ks_function;
+
+/* All pairs one by one: returns sum_ij u_i v_j k((y_j - x_i) / temperature) and fills slope_x[i] =
+ * sum_j v_j k'(...) and slope_y[j] = sum_i u_i k'(...). */
+typedef double (*ks_direct)(const double *x, const double *u, ptrdiff_t n, const double *y, const double *v,
+                            ptrdiff_t m, double temperature, double *slope_x, double *slope_y);
+
+/* A pair loss: the function k, its derivative, and what the engine must know of both. The pairs [2] hold the
+ * number for float64 results and that for float32 results. */
+typedef struct {
+    ks_function value, slope;
+    double pole;     /* distance of the nearest singularity from the real line */
+    double reach[2]; /* from here on the tails are used */
+    int terms[2];    /* exponentials in each tail, at most KS_MAX_TERMS */
+    ks_direct direct;
+    double direct_cost; /* nanoseconds per pair */
+} ks_kernel;
+
+/* One side: n finite numbers, and non-negative weights (NULL: all 1). */
+typedef struct {
+    const void *data;
+    int is_float;
+    ptrdiff_t n;
+    const double *weight;
+} ks_side;
+
+typedef struct {
+    double low, high;
+    ptrdiff_t bad; /* entries that are NaN or infinite */
+} ks_range;
+
+typedef struct {
+    int order;         /* p: coefficients per box */
+    double width;      /* H, a power of two */
+    double eta;        /* H / temperature */
+    int near;          /* boxes up to this many apart interact through matrices */
+    int terms;         /* exponentials in each tail */
+} ks_grid;
+
+/* The occupied boxes of one side, from left to right. */
+typedef struct {
+    double first;      /* key of row 0; the key of a box is its centre / H, an integer */
+    ptrdiff_t core;    /* rows of the dense core */
+    ptrdiff_t rows;    /* core + boxes outside it */
+    double *table;     /* rows x order: moments, later the polynomials to gather from */
+    uint64_t slots;    /* size of the hash table of the boxes outside the core, a power of two, or 0 */
+    double *slot_key;
+    int32_t *slot_row; /* -1: free */
+    double *row_key;   /* keys of the rows outside the core */
+    ptrdiff_t count;   /* occupied boxes */
+    double *key;       /* count, increasing */
+    ptrdiff_t *row;    /* count */
+    double *moment;    /* count x order */
+} ks_boxes;
+
+KS_INLINE void ks_load(const ks_side *side, ptrdiff_t start, int count, double factor, double *restrict out) {
+    if (side->is_float) {
+        const float *x = (const float *)side->data + start;
+        for (int i = 0; i < count; i++) out[i] = x[i] * factor;
+    } else {
+        const double *x = (const double *)side->data + start;
+        for (int i = 0; i < count; i++) out[i] = x[i] * factor;
+    }
+}
+
+static void ks_load_all(const ks_side *side, double *out) {
+    for (ptrdiff_t at = 0; at < side->n; at += KS_BLOCK)
+        ks_load(side, at, (int)(side->n - at < KS_BLOCK ? side->n - at : KS_BLOCK), 1.0, out + at);
+}
+
+/* ---- range ------------------------------------------------------------------------------------------------ */
+
+KS_MULTIVERSION static ks_range ks_range_of_piece(const ks_side *side, ptrdiff_t start, ptrdiff_t stop) {
+    double low = INFINITY, high = -INFINITY, block[KS_BLOCK];
+    int64_t bad = 0;
+    for (ptrdiff_t at = start; at < stop; at += KS_BLOCK) {
+        int count = (int)(stop - at < KS_BLOCK ? stop - at : KS_BLOCK);
+        ks_load(side, at, count, 1.0, block);
+#pragma omp simd reduction(min : low) reduction(max : high) reduction(+ : bad)
+        for (int i = 0; i < count; i++) {
+            low = block[i] < low ? block[i] : low;
+            high = block[i] > high ? block[i] : high;
+            bad += !(fabs(block[i]) <= 1.7976931348623157e308);
+        }
+    }
+    return (ks_range){low, high, (ptrdiff_t)bad};
+}
+
+static int ks_pieces(ptrdiff_t n, ptrdiff_t least) {
+    ptrdiff_t pieces = n / least;
+    return (int)(pieces < 1 ? 1 : pieces > KS_MAX_PIECES ? KS_MAX_PIECES : pieces);
+}
+
+static ks_range ks_range_of(const ks_side *side, int threads) {
+    ks_range part[KS_MAX_PIECES];
+    int pieces = ks_pieces(side->n, 16384);
+#pragma omp parallel for num_threads(threads) if (pieces > 1 && threads > 1)
+    for (int c = 0; c < pieces; c++)
+        part[c] = ks_range_of_piece(side, side->n * c / pieces, side->n * (c + 1) / pieces);
+    for (int c = 1; c < pieces; c++) {
+        part[0].low = part[c].low < part[0].low ? part[c].low : part[0].low;
+        part[0].high = part[c].high > part[0].high ? part[c].high : part[0].high;
+        part[0].bad += part[c].bad;
+    }
+    return part[0];
+}
+
+/* ---- the grid --------------------------------------------------------------------------------------------- */
+
+/* Rows that a dense core may have. */
+static ptrdiff_t ks_core_limit(ptrdiff_t n) { return n < 4096 ? 4096 : n > 1 << 21 ? 1 << 21 : n; }
+
+/* Estimated nanoseconds of one call on one core. */
+static double ks_cost(const ks_grid *grid, const ks_side *side, const ks_range *range) {
+    double p = grid->order, cost = (2 * grid->near + 1) * (p * p * (1.5 + p * 0.3));
+    double occupied[2];
+    for (int s = 0; s < 2; s++) {
+        double boxes = (range[s].high - range[s].low) / grid->width + 1;
+        occupied[s] = boxes < side[s].n ? boxes : (double)side[s].n;
+        cost += side[s].n * (2.5 + 0.25 * p + (boxes > ks_core_limit(side[s].n) ? 20 : 0));
+        cost += occupied[s] * (p * 4 + grid->terms * p * 1.5);
+    }
+    double neighbours = occupied[0] < occupied[1] ? occupied[0] : occupied[1];
+    neighbours = neighbours < 2 * grid->near + 1 ? neighbours : 2 * grid->near + 1;
+    return cost + 1.5 * (occupied[0] + occupied[1]) * neighbours * p * p * 0.1;
+}
+
+static ks_grid ks_choose_grid(const ks_kernel *kernel, const ks_side *side, const ks_range *range, double temperature,
+                              double *least_cost) {
+    int is_float = side[0].is_float;
+    double tolerance = is_float ? 1e-8 : 1e-15;
+    *least_cost = INFINITY;
+    ks_grid best = {0};
+    for (int order = 4; order <= KS_MAX_ORDER; order += 4) {
+        ks_grid grid = {.order = order, .terms = kernel->terms[is_float]};
+        grid.width = 4 * kernel->pole * temperature * pow(tolerance, 1.0 / order);
+        grid.width = ldexp(1.0, ilogb(grid.width));
+        grid.eta = grid.width / temperature;
+        grid.near = (int)ceil(kernel->reach[is_float] / grid.eta);
+        double cost = ks_cost(&grid, side, range);
+        if (cost < *least_cost) {
+            *least_cost = cost;
+            best = grid;
+        }
+    }
+    return best;
+}
+
+/* ---- boxes outside the core ------------------------------------------------------------------------------- */
+
+KS_INLINE uint64_t ks_slot(const ks_boxes *boxes, double key) {
+    uint64_t hash = ks_bits_of_double(key) * 0x9e3779b97f4a7c15u;
+    hash ^= hash >> 32;
+    hash *= 0xd6e8feb86659fd93u;
+    uint64_t slot = (hash ^ (hash >> 29)) & (boxes->slots - 1);
+    while (boxes->slot_row[slot] >= 0 && boxes->slot_key[slot] != key) slot = (slot + 1) & (boxes->slots - 1);
+    return slot;
+}
+
+static int ks_grow(ks_boxes *boxes) {
+    uint64_t slots = boxes->slots ? 2 * boxes->slots : 256;
+    free(boxes->slot_key);
+    free(boxes->slot_row);
+    boxes->slots = slots;
+    boxes->slot_key = (double *)malloc(slots * sizeof(double));
+    boxes->slot_row = (int32_t *)malloc(slots * sizeof(int32_t));
+    double *row_key = (double *)realloc(boxes->row_key, slots * sizeof(double));
+    if (row_key) boxes->row_key = row_key;
+    if (!boxes->slot_key || !boxes->slot_row || !row_key) return 0;
+    memset(boxes->slot_row, 0xff, slots * sizeof(int32_t));
+    for (ptrdiff_t r = 0; r < boxes->rows - boxes->core; r++) {
+        uint64_t slot = ks_slot(boxes, boxes->row_key[r]);
+        boxes->slot_key[slot] = boxes->row_key[r];
+        boxes->slot_row[slot] = (int32_t)r;
+    }
+    return 1;
+}
+
+/* A row for every box outside the core. */
+static int ks_add_outer_boxes(ks_boxes *boxes, const ks_side *side, double per_width) {
+    double block[KS_BLOCK], last = boxes->first + (double)boxes->core;
+    for (ptrdiff_t at = 0; at < side->n; at += KS_BLOCK) {
+        int count = (int)(side->n - at < KS_BLOCK ? side->n - at : KS_BLOCK);
+        ks_load(side, at, count, per_width, block);
+        for (int i = 0; i < count; i++) {
+            double key = rint(block[i]) + 0.0; /* no negative zero among the keys */
+            if (key >= boxes->first && key < last) continue;
+            if ((uint64_t)(boxes->rows - boxes->core) * 2 >= boxes->slots && !ks_grow(boxes)) return 0;
+            uint64_t slot = ks_slot(boxes, key);
+            if (boxes->slot_row[slot] >= 0) continue;
+            ptrdiff_t r = boxes->rows++ - boxes->core;
+            boxes->slot_key[slot] = boxes->row_key[r] = key;
+            boxes->slot_row[slot] = (int32_t)r;
+        }
+    }
+    return 1;
+}
+
+static int ks_compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Where the core begins: the window of `limit` boxes that holds the most of 1024 numbers taken evenly. */
+static double ks_core_start(const ks_side *side, double per_width, ptrdiff_t limit) {
+    double sample[1024];
+    int size = (int)(side->n < 1024 ? side->n : 1024), most = 0, best = 0;
+    for (int i = 0; i < size; i++) ks_load(side, side->n * i / size, 1, per_width, sample + i);
+    qsort(sample, size, sizeof *sample, ks_compare_doubles);
+    for (int from = 0, to = 0; from < size; from++) {
+        while (to < size && sample[to] < sample[from] + (double)limit - 1) to++;
+        if (to - from > most) {
+            most = to - from;
+            best = from;
+        }
+    }
+    return rint(sample[best]);
+}
+
+/* ---- spread ----------------------------------------------------------------------------------------------- */
+
+/* Row and place of `count` numbers. */
+KS_INLINE void ks_locate(const ks_boxes *boxes, const ks_side *side, ptrdiff_t start, int count, double per_width,
+                         int32_t *restrict row, double *restrict place) {
+    double first = boxes->first, core = (double)boxes->core;
+    int outside = 0;
+    ks_load(side, start, count, per_width, place);
+#pragma omp simd reduction(+ : outside)
+    for (int i = 0; i < count; i++) {
+        double key = rint(place[i]), relative = key - first;
+        int inside = (relative >= 0) & (relative < core);
+        outside += !inside;
+        row[i] = (int32_t)(inside ? relative : -1.0);
+        place[i] = 2 * (place[i] - key);
+    }
+    if (!outside) return;
+    double number[KS_BLOCK];
+    ks_load(side, start, count, per_width, number);
+    for (int i = 0; i < count; i++)
+        if (row[i] < 0) row[i] = (int32_t)(boxes->core + boxes->slot_row[ks_slot(boxes, rint(number[i]) + 0.0)]);
+}
+
+KS_INLINE void ks_spread_order(const ks_boxes *boxes, const ks_side *side, ptrdiff_t start, ptrdiff_t stop,
+                               double per_width, double *restrict table, const int order) {
+    int32_t row[KS_BLOCK];
+    double place[KS_BLOCK];
+    for (ptrdiff_t at = start; at < stop; at += KS_BLOCK) {
+        int count = (int)(stop - at < KS_BLOCK ? stop - at : KS_BLOCK);
+        ks_locate(boxes, side, at, count, per_width, row, place);
+        for (int i = 0; i < count; i++) {
+            double t = place[i], t2 = t * t, t4 = t2 * t2, w = side->weight ? side->weight[at + i] : 1.0;
+            double power[4] = {w, w * t, w * t2, w * t2 * t};
+            double *moment = table + (ptrdiff_t)row[i] * order;
+            for (int l = 0; l < order; l += 4)
+                for (int k = 0; k < 4; k++) {
+                    moment[l + k] += power[k];
+                    power[k] *= t4;
+                }
+        }
+    }
+}
+
+KS_MULTIVERSION static void ks_spread_piece(const ks_boxes *boxes, const ks_side *side, ptrdiff_t start,
+                                            ptrdiff_t stop, double per_width, double *table, int order) {
+    switch (order) {
+    case 4: ks_spread_order(boxes, side, start, stop, per_width, table, 4); break;
+    case 8: ks_spread_order(boxes, side, start, stop, per_width, table, 8); break;
+    case 12: ks_spread_order(boxes, side, start, stop, per_width, table, 12); break;
+    default: ks_spread_order(boxes, side, start, stop, per_width, table, 16);
+    }
+}
+
+typedef struct {
+    double key;
+    ptrdiff_t row;
+} ks_outer;
+
+static int ks_compare_outer(const void *a, const void *b) { return ks_compare_doubles(a, b); }
+
+static int ks_list_outer(const ks_boxes *boxes, ks_outer **list) {
+    ptrdiff_t count = boxes->rows - boxes->core;
+    *list = (ks_outer *)malloc((count + 1) * sizeof(ks_outer));
+    if (!*list) return 0;
+    for (ptrdiff_t r = 0; r < count; r++) (*list)[r] = (ks_outer){boxes->row_key[r], boxes->core + r};
+    qsort(*list, count, sizeof(ks_outer), ks_compare_outer);
+    return 1;
+}
+
+static void ks_list_box(ks_boxes *boxes, double key, ptrdiff_t row, int order) {
+    const double *moment = boxes->table + row * order;
+    if (moment[0] == 0) return; /* nothing there, or nothing but zero weights */
+    boxes->key[boxes->count] = key;
+    boxes->row[boxes->count] = row;
+    memcpy(boxes->moment + boxes->count * order, moment, order * sizeof(double));
+    boxes->count++;
+}
+
+/* List the occupied boxes in order. */
+static int ks_list_boxes(ks_boxes *boxes, int order) {
+    ks_outer *outer;
+    ptrdiff_t outers = boxes->rows - boxes->core, o = 0;
+    boxes->key = (double *)malloc(boxes->rows * sizeof(double));
+    boxes->row = (ptrdiff_t *)malloc(boxes->rows * sizeof(ptrdiff_t));
+    boxes->moment = (double *)malloc(boxes->rows * order * sizeof(double));
+    if (!boxes->key || !boxes->row || !boxes->moment || !ks_list_outer(boxes, &outer)) return 0;
+    for (; o < outers && outer[o].key < boxes->first; o++) ks_list_box(boxes, outer[o].key, outer[o].row, order);
+    for (ptrdiff_t r = 0; r < boxes->core; r++) ks_list_box(boxes, boxes->first + (double)r, r, order);
+    for (; o < outers; o++) ks_list_box(boxes, outer[o].key, outer[o].row, order);
+    free(outer);
+    return 1;
+}
+
+/* Boxes, rows and moments of one side. Returns 0 when out of memory. */
+static int ks_spread(ks_boxes *boxes, const ks_side *side, const ks_range *range, const ks_grid *grid, int threads) {
+    int order = grid->order;
+    double per_width = 1 / grid->width;
+    double first = rint(range->low * per_width), extent = rint(range->high * per_width) - first + 1;
+    ptrdiff_t limit = ks_core_limit(side->n);
+    boxes->first = first;
+    boxes->core = extent <= (double)limit ? (ptrdiff_t)extent : limit;
+    if (extent > (double)limit) boxes->first = ks_core_start(side, per_width, limit);
+    boxes->rows = boxes->core;
+    if (extent > (double)limit && !ks_add_outer_boxes(boxes, side, per_width)) return 0;
+
+    ptrdiff_t size = boxes->rows * order;
+    int pieces = ks_pieces(side->n, boxes->rows * 16 > 8192 ? boxes->rows * 16 : 8192);
+    double *tables = (double *)malloc(size * pieces * sizeof(double));
+    if (!tables) return 0;
+    boxes->table = tables;
+#pragma omp parallel for num_threads(threads) if (pieces > 1 && threads > 1)
+    for (int c = 0; c < pieces; c++) {
+        memset(tables + c * size, 0, size * sizeof(double));
+        ks_spread_piece(boxes, side, side->n * c / pieces, side->n * (c + 1) / pieces, per_width, tables + c * size,
+                        order);
+    }
+    for (int c = 1; c < pieces; c++)
+        for (ptrdiff_t i = 0; i < size; i++) tables[i] += tables[c * size + i];
+    return ks_list_boxes(boxes, order);
+}
+
+static void ks_free_boxes(ks_boxes *boxes) {
+    free(boxes->table);
+    free(boxes->slot_key);
+    free(boxes->slot_row);
+    free(boxes->row_key);
+    free(boxes->key);
+    free(boxes->row);
+    free(boxes->moment);
+}
+
+/* ---- near: one matrix per distance between boxes ---------------------------------------------------------- */
+
+/* Chebyshev polynomials: their coefficients in powers of t, the p nodes, and the transform from values at the nodes
+ * to coefficients. Going through Chebyshev coefficients keeps the rounding error of the matrices at that of k. */
+typedef struct {
+    double node[KS_MAX_ORDER];
+    double transform[KS_MAX_ORDER * KS_MAX_ORDER]; /* [coefficient][node] */
+    double power[KS_MAX_ORDER * KS_MAX_ORDER];     /* [power][coefficient] */
+} ks_chebyshev;
+
+static void ks_chebyshev_fill(ks_chebyshev *c, int p) {
+    const double pi = 3.14159265358979323846;
+    memset(c->power, 0, sizeof c->power);
+    c->power[0] = 1;
+    c->power[1 * p + 1] = 1;
+    for (int k = 2; k < p; k++)
+        for (int l = 0; l <= k; l++)
+            c->power[l * p + k] = (l ? 2 * c->power[(l - 1) * p + k - 1] : 0) - c->power[l * p + k - 2];
+    for (int i = 0; i < p; i++) {
+        c->node[i] = cos(pi * (i + 0.5) / p);
+        for (int k = 0; k < p; k++) c->transform[k * p + i] = (k ? 2.0 : 1.0) / p * cos(pi * k * (i + 0.5) / p);
+    }
+}
+
+/* out = left x right, or left x right^T. */
+static void ks_product(const double *left, const double *right, int transposed, double *out, int p) {
+    for (int i = 0; i < p; i++)
+        for (int j = 0; j < p; j++) {
+            double sum = 0;
+            for (int k = 0; k < p; k++) sum += left[i * p + k] * right[transposed ? j * p + k : k * p + j];
+            out[i * p + j] = sum;
+        }
+}
+
+/* matrix[(delta + near) p^2 + l p + k]: coefficient of s^l t^k of the function at d = eta (delta + (s - t) / 2). */
+static void ks_fill_matrices(const ks_function *function, const ks_grid *grid, const ks_chebyshev *c, double *matrix) {
+    int p = grid->order;
+    double d[KS_MAX_ORDER * KS_MAX_ORDER], value[KS_MAX_ORDER * KS_MAX_ORDER];
+    for (int delta = -grid->near; delta <= grid->near; delta++) {
+        double *out = matrix + (ptrdiff_t)(delta + grid->near) * p * p;
+        for (int s = 0; s < p; s++)
+            for (int t = 0; t < p; t++) d[s * p + t] = grid->eta * (delta + 0.5 * (c->node[s] - c->node[t]));
+        function->at(d, value, p * p);
+        ks_product(c->transform, value, 0, d, p);
+        ks_product(d, c->transform, 1, value, p);
+        ks_product(c->power, value, 0, d, p);
+        ks_product(d, c->power, 1, out, p);
+    }
+}
+
+/* The first box whose key is at least `key`. */
+static ptrdiff_t ks_first_at_least(const ks_boxes *boxes, double key) {
+    ptrdiff_t low = 0, high = boxes->count;
+    while (low < high) {
+        ptrdiff_t middle = low + (high - low) / 2;
+        if (boxes->key[middle] < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+KS_INLINE void ks_near_order(const ks_boxes *target, ptrdiff_t start, ptrdiff_t stop, const ks_boxes *source, int near,
+                             const double *matrix, double *restrict polynomial, const int p) {
+    ptrdiff_t from = start < stop ? ks_first_at_least(source, target->key[start] - near) : 0, to = from;
+    for (ptrdiff_t a = start; a < stop; a++) {
+        double sum[KS_MAX_ORDER] = {0}, key = target->key[a];
+        while (from < source->count && source->key[from] < key - near) from++;
+        if (to < from) to = from;
+        while (to < source->count && source->key[to] <= key + near) to++;
+        for (ptrdiff_t b = from; b < to; b++) {
+            const double *c = matrix + (ptrdiff_t)(int)(source->key[b] - key + near) * (p * p);
+            const double *moment = source->moment + b * p;
+            for (int l = 0; l < p; l++)
+                for (int k = 0; k < p; k++) sum[k] += moment[l] * c[l * p + k];
+        }
+        for (int k = 0; k < p; k++) polynomial[a * p + k] = sum[k];
+    }
+}
+
+KS_MULTIVERSION static void ks_near_piece(const ks_boxes *target, ptrdiff_t start, ptrdiff_t stop,
+                                          const ks_boxes *source, const ks_grid *grid, const double *matrix,
+                                          double *polynomial) {
+    switch (grid->order) {
+    case 4: ks_near_order(target, start, stop, source, grid->near, matrix, polynomial, 4); break;
+    case 8: ks_near_order(target, start, stop, source, grid->near, matrix, polynomial, 8); break;
+    case 12: ks_near_order(target, start, stop, source, grid->near, matrix, polynomial, 12); break;
+    default: ks_near_order(target, start, stop, source, grid->near, matrix, polynomial, 16);
+    }
+}
+
+/* ---- tails: one sweep from each side ---------------------------------------------------------------------- */
+
+/* exponential[k p + l]: coefficient of t^l of exp((k + 1) eta t / 2). */
+static void ks_fill_exponentials(const ks_grid *grid, const ks_chebyshev *c, double *exponential) {
+    int p = grid->order;
+    for (int k = 0; k < grid->terms; k++) {
+        double value[KS_MAX_ORDER], coefficient[KS_MAX_ORDER] = {0};
+        for (int i = 0; i < p; i++) value[i] = exp((k + 1) * 0.5 * grid->eta * c->node[i]);
+        for (int j = 0; j < p; j++)
+            for (int i = 0; i < p; i++) coefficient[j] += c->transform[j * p + i] * value[i];
+        for (int l = 0; l < p; l++) {
+            double sum = 0;
+            for (int j = 0; j < p; j++) sum += c->power[l * p + j] * coefficient[j];
+            exponential[k * p + l] = sum;
+        }
+    }
+}
+
+/* One sweep. side = -1: sources to the left of the target, targets from left to right; side = +1: the mirror image.
+ * carried[k] = sum over the sources passed so far of w exp(-(k + 1) |y - centre of the target|). */
+KS_INLINE void ks_sweep_order(int side, const ks_function *function, const ks_boxes *target, const ks_boxes *source,
+                              const ks_grid *grid, const double *exponential, double *restrict polynomial, const int p) {
+    double carried[KS_MAX_TERMS] = {0}, factor[KS_MAX_TERMS];
+    double weight = 0, distance = 0; /* sum of w, and of w |y - centre of the target| */
+    double toward[KS_MAX_TERMS * KS_MAX_ORDER], away[KS_MAX_TERMS * KS_MAX_ORDER];
+    int terms = grid->terms;
+    for (int k = 0; k < terms; k++) {
+        factor[k] = side < 0 ? function->left(k + 1) : function->right(k + 1);
+        for (int l = 0; l < p; l++) { /* places s and t grow to the right, distances to the outside */
+            toward[k * p + l] = exponential[k * p + l] * ((l & 1) ? -side : 1);
+            away[k * p + l] = exponential[k * p + l] * ((l & 1) ? side : 1);
+        }
+    }
+    double constant = side > 0 ? function->constant : 0, linear = side > 0 ? function->linear : 0;
+    ptrdiff_t b = side < 0 ? 0 : source->count - 1, end = side < 0 ? source->count : -1;
+    double previous = target->key[side < 0 ? 0 : target->count - 1];
+    for (ptrdiff_t i = 0; i < target->count; i++) {
+        ptrdiff_t a = side < 0 ? i : target->count - 1 - i;
+        double key = target->key[a], step = fabs(key - previous) * grid->eta;
+        previous = key;
+        if (weight > 0) {
+            double decay = ks_exp(-step), power = 1;
+            for (int k = 0; k < terms; k++) carried[k] *= power *= decay;
+            distance += weight * step;
+        }
+        for (; b != end && side * (source->key[b] - key) > grid->near; b -= side) {
+            const double *moment = source->moment + b * p;
+            double gap = fabs(source->key[b] - key) * grid->eta, decay = ks_exp(-gap), power = 1;
+            for (int k = 0; k < terms; k++) {
+                double sum = 0;
+                for (int l = 0; l < p; l++) sum += toward[k * p + l] * moment[l];
+                power *= decay;
+                carried[k] += power * sum;
+            }
+            weight += moment[0];
+            distance += moment[0] * gap + side * 0.5 * grid->eta * moment[1];
+        }
+        if (weight == 0) continue;
+        double *out = polynomial + a * p;
+        for (int k = 0; k < terms; k++) {
+            double amount = factor[k] * carried[k];
+            for (int l = 0; l < p; l++) out[l] += amount * away[k * p + l];
+        }
+        out[0] += constant * weight + linear * distance;
+        out[1] -= linear * weight * 0.5 * grid->eta;
+    }
+}
+
+KS_MULTIVERSION static void ks_sweep(int side, const ks_function *function, const ks_boxes *target,
+                                     const ks_boxes *source, const ks_grid *grid, const double *exponential,
+                                     double *polynomial) {
+    switch (grid->order) {
+    case 4: ks_sweep_order(side, function, target, source, grid, exponential, polynomial, 4); break;
+    case 8: ks_sweep_order(side, function, target, source, grid, exponential, polynomial, 8); break;
+    case 12: ks_sweep_order(side, function, target, source, grid, exponential, polynomial, 12); break;
+    default: ks_sweep_order(side, function, target, source, grid, exponential, polynomial, 16);
+    }
+}
+
+/* ---- gather ----------------------------------------------------------------------------------------------- */
+
+KS_INLINE void ks_gather_order(const ks_boxes *boxes, const ks_side *side, ptrdiff_t start, ptrdiff_t stop,
+                               double per_width, void *out, const int order) {
+    int32_t row[KS_BLOCK];
+    double place[KS_BLOCK], result[KS_BLOCK];
+    for (ptrdiff_t at = start; at < stop; at += KS_BLOCK) {
+        int count = (int)(stop - at < KS_BLOCK ? stop - at : KS_BLOCK);
+        ks_locate(boxes, side, at, count, per_width, row, place);
+        for (int i = 0; i < count; i++) {
+            const double *c = boxes->table + (ptrdiff_t)row[i] * order;
+            double t = place[i], t2 = t * t, t4 = t2 * t2, part[4];
+            for (int k = 0; k < 4; k++) part[k] = c[order - 4 + k];
+            for (int l = order - 8; l >= 0; l -= 4)
+                for (int k = 0; k < 4; k++) part[k] = part[k] * t4 + c[l + k];
+            result[i] = (part[0] + part[2] * t2) + (part[1] + part[3] * t2) * t;
+        }
+        if (side->weight)
+            for (int i = 0; i < count; i++) result[i] *= side->weight[at + i];
+        if (side->is_float)
+            for (int i = 0; i < count; i++) ((float *)out)[at + i] = (float)result[i];
+        else
+            memcpy((double *)out + at, result, count * sizeof(double));
+    }
+}
+
+KS_MULTIVERSION static void ks_gather_piece(const ks_boxes *boxes, const ks_side *side, ptrdiff_t start,
+                                            ptrdiff_t stop, double per_width, void *out, int order) {
+    switch (order) {
+    case 4: ks_gather_order(boxes, side, start, stop, per_width, out, 4); break;
+    case 8: ks_gather_order(boxes, side, start, stop, per_width, out, 8); break;
+    case 12: ks_gather_order(boxes, side, start, stop, per_width, out, 12); break;
+    default: ks_gather_order(boxes, side, start, stop, per_width, out, 16);
+    }
+}
+
+/* out_i = factor w_i times the polynomial of the box of number i. The polynomials replace the moments in the table;
+ * rows without a polynomial hold zeros. */
+static void ks_gather(ks_boxes *boxes, const ks_side *side, const ks_grid *grid, const double *polynomial,
+                      double factor, void *out, int threads) {
+    int order = grid->order, pieces = ks_pieces(side->n, 8192);
+    for (ptrdiff_t a = 0; a < boxes->count; a++)
+        for (int k = 0; k < order; k++) boxes->table[boxes->row[a] * order + k] = factor * polynomial[a * order + k];
+#pragma omp parallel for num_threads(threads) if (pieces > 1 && threads > 1)
+    for (int c = 0; c < pieces; c++)
+        ks_gather_piece(boxes, side, side->n * c / pieces, side->n * (c + 1) / pieces, 1 / grid->width, out, order);
+}
+
+/* ---- all together ----------------------------------------------------------------------------------------- */
+
+/* The boxes of the negated numbers: sum_i u_i k(y_j - x_i) over x is sum_i u_i k((-x_i) - (-y_j)). */
+static int ks_mirror(const ks_boxes *boxes, int order, ks_boxes *mirror) {
+    ptrdiff_t count = mirror->count = boxes->count;
+    mirror->key = (double *)malloc(count * sizeof(double));
+    mirror->moment = (double *)malloc(count * order * sizeof(double));
+    if (!mirror->key || !mirror->moment) return 0;
+    for (ptrdiff_t a = 0; a < count; a++) {
+        mirror->key[count - 1 - a] = -boxes->key[a];
+        for (int k = 0; k < order; k++)
+            mirror->moment[(count - 1 - a) * order + k] = (k & 1 ? -1 : 1) * boxes->moment[a * order + k];
+    }
+    return 1;
+}
+
+static void ks_unmirror(double *polynomial, ptrdiff_t count, int order) {
+    for (ptrdiff_t a = 0, z = count - 1; a <= z; a++, z--)
+        for (int k = 0; k < order; k++) {
+            double sign = k & 1 ? -1 : 1, left = polynomial[a * order + k];
+            polynomial[a * order + k] = sign * polynomial[z * order + k];
+            polynomial[z * order + k] = sign * left;
+        }
+}
+
+typedef struct {
+    const ks_function *function;
+    const ks_boxes *target, *source;
+    const double *matrix;
+    double *polynomial;
+} ks_job;
+
+/* Every job's polynomials on its target boxes. */
+static void ks_run_jobs(const ks_job *job, int jobs, const ks_grid *grid, const double *exponential, int threads) {
+    for (int j = 0; j < jobs; j++) {
+        ptrdiff_t count = job[j].target->count;
+#pragma omp parallel for num_threads(threads) if (count > 64 && threads > 1)
+        for (int c = 0; c < 64; c++)
+            ks_near_piece(job[j].target, count * c / 64, count * (c + 1) / 64, job[j].source, grid, job[j].matrix,
+                          job[j].polynomial);
+    }
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
+    for (int j = 0; j < jobs; j++)
+        for (int side = -1; side <= 1; side += 2)
+            ks_sweep(side, job[j].function, job[j].target, job[j].source, grid, exponential, job[j].polynomial);
+}
+
+/* side[0] holds the x, side[1] the y, boxes likewise. Returns 0 when out of memory. */
+static int ks_sum_by_boxes(const ks_kernel *kernel, const ks_side *side, const ks_grid *grid, const ks_range *range,
+                           double temperature, double factor, double *value, void *const *slope, int threads) {
+    int order = grid->order, done = 0;
+    ptrdiff_t matrices = (ptrdiff_t)(2 * grid->near + 1) * order * order;
+    ks_chebyshev chebyshev;
+    double exponential[KS_MAX_TERMS * KS_MAX_ORDER];
+    ks_boxes boxes[2] = {{0}}, mirror[2] = {{0}};
+    double *matrix = (double *)malloc(2 * matrices * sizeof(double)), *polynomial[3] = {0};
+
+    for (int s = 0; s < 2; s++)
+        if (!ks_spread(boxes + s, side + s, range + s, grid, threads)) goto end;
+    for (int j = 0; j < 3; j++) {
+        polynomial[j] = (double *)malloc(boxes[j == 2].count * order * sizeof(double));
+        if (!polynomial[j]) goto end;
+    }
+    if (!matrix) goto end;
+    ks_chebyshev_fill(&chebyshev, order);
+    ks_fill_exponentials(grid, &chebyshev, exponential);
+    ks_fill_matrices(&kernel->value, grid, &chebyshev, matrix);
+    ks_job job[3] = {{&kernel->value, boxes, boxes + 1, matrix, polynomial[0]}};
+    int jobs = 1;
+    if (slope[0] || slope[1]) ks_fill_matrices(&kernel->slope, grid, &chebyshev, matrix + matrices);
+    if (slope[0]) job[jobs++] = (ks_job){&kernel->slope, boxes, boxes + 1, matrix + matrices, polynomial[1]};
+    if (slope[1]) {
+        for (int s = 0; s < 2; s++)
+            if (!ks_mirror(boxes + s, order, mirror + s)) goto end;
+        job[jobs++] = (ks_job){&kernel->slope, mirror + 1, mirror, matrix + matrices, polynomial[2]};
+    }
+    ks_run_jobs(job, jobs, grid, exponential, threads);
+
+    *value = 0;
+    for (ptrdiff_t i = 0; i < boxes[0].count * order; i++) *value += polynomial[0][i] * boxes[0].moment[i];
+    *value *= factor;
+    if (slope[0]) ks_gather(boxes, side, grid, polynomial[1], -factor / temperature, slope[0], threads);
+    if (slope[1]) {
+        ks_unmirror(polynomial[2], boxes[1].count, order);
+        ks_gather(boxes + 1, side + 1, grid, polynomial[2], factor / temperature, slope[1], threads);
+    }
+    done = 1;
+end:
+    for (int s = 0; s < 2; s++) {
+        ks_free_boxes(boxes + s);
+        ks_free_boxes(mirror + s);
+    }
+    for (int j = 0; j < 3; j++) free(polynomial[j]);
+    free(matrix);
+    return done;
+}
+
+static void ks_store(const ks_side *side, double factor, const double *sum, const double *weight, void *out) {
+    for (ptrdiff_t i = 0; i < side->n; i++) {
+        double result = factor * weight[i] * sum[i];
+        if (side->is_float)
+            ((float *)out)[i] = (float)result;
+        else
+            ((double *)out)[i] = result;
+    }
+}
+
+/* All pairs one by one. Returns 0 when out of memory. */
+static int ks_sum_directly(const ks_kernel *kernel, const ks_side *side, double temperature, double factor,
+                           double *value, void *const *slope) {
+    ptrdiff_t n = side[0].n, m = side[1].n;
+    double *buffer = (double *)malloc(3 * (n + m) * sizeof(double)), *number[2], *weight[2], *sum[2];
+    if (!buffer) return 0;
+    for (int s = 0; s < 2; s++) {
+        number[s] = buffer + s * n;
+        weight[s] = buffer + (n + m) + s * n;
+        sum[s] = buffer + 2 * (n + m) + s * n;
+        ks_load_all(side + s, number[s]);
+        for (ptrdiff_t i = 0; i < side[s].n; i++) weight[s][i] = side[s].weight ? side[s].weight[i] : 1.0;
+    }
+    *value = factor * kernel->direct(number[0], weight[0], n, number[1], weight[1], m, temperature, sum[0], sum[1]);
+    for (int s = 0; s < 2; s++)
+        if (slope[s]) ks_store(side + s, (s ? factor : -factor) / temperature, sum[s], weight[s], slope[s]);
+    free(buffer);
+    return 1;
+}
+
+enum { KS_OK, KS_BAD_X, KS_BAD_Y, KS_NO_MEMORY };
+
+/* The sum over all pairs of u_i v_j k((y_j - x_i) / temperature), times `factor`, and its derivatives by the x and by the y
+ * in slope[0] and slope[1], of the type of the numbers; NULL where they are not wanted.
+ * Numbers must be finite and at most `limit` in absolute value. */
+static int ks_pair_sum(const ks_kernel *kernel, const ks_side *side, double temperature, double factor, double limit,
+                       double *value, void *const *slope, int threads) {
+    ks_range range[2];
+    for (int s = 0; s < 2; s++) {
+        range[s] = ks_range_of(side + s, threads);
+        if (range[s].bad || range[s].low < -limit || range[s].high > limit) return s ? KS_BAD_Y : KS_BAD_X;
+    }
+    double cost;
+    ks_grid grid = ks_choose_grid(kernel, side, range, temperature, &cost);
+    int done = cost > kernel->direct_cost * (double)side[0].n * (double)side[1].n
+                   ? ks_sum_directly(kernel, side, temperature, factor, value, slope)
+                   : ks_sum_by_boxes(kernel, side, &grid, range, temperature, factor, value, slope, threads);
+    return done ? KS_OK : KS_NO_MEMORY;
+}
+
+#endif
