@@ -1,7 +1,7 @@
 """Compare every chapter with what other people's machines would compute: ``python tests/portable.py [NOTEBOOK ...]``.
 
-Each round simulates a machine through the environment: torch's and MKL's kernels for another instruction set, OpenBLAS'
-for another processor. The library's own kernels choose by the processor itself and cannot be told otherwise.
+Each round simulates a machine through the environment: torch's, NumPy's and MKL's kernels for another instruction set,
+OpenBLAS' for another processor. The library's own kernels choose by the processor itself and cannot be told otherwise.
 """
 
 import subprocess
@@ -15,12 +15,13 @@ MACHINES = {
         "ATEN_CPU_CAPABILITY": "avx2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
         "OPENBLAS_CORETYPE": "Haswell",
-        "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
     },
     "no AVX": {
         "ATEN_CPU_CAPABILITY": "default",
         "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
         "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
     },
 }
 

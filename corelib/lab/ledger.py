@@ -66,10 +66,11 @@ def collect(book: Path) -> list[Entry]:
 
 def page(entries: list[Entry]) -> str:
     """The ledger as a MyST page: totals, then one table per part."""
-    parts = [(part, list(chapters)) for part, chapters in groupby(entries, key=lambda entry: entry.part)]
-    return "\n".join(
-        [_INTRODUCTION, *_totals(parts), *(line for part in parts for line in _part_lines(*part))]
-    )
+    parts: dict[str, list[Entry]] = {}
+    for entry in entries:
+        parts.setdefault(entry.part, []).append(entry)
+    tables = (line for part, chapters in parts.items() for line in _part_lines(part, chapters))
+    return "\n".join([_INTRODUCTION, *_totals(parts), *tables])
 
 
 def _totals(parts: dict[str, list[Entry]]) -> list[str]:

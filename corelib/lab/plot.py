@@ -12,14 +12,14 @@ from corelib._checks import check_positive
 from corelib.lab.display import show
 from corelib.lab.style import PIXELS_PER_INCH, for_text, rc_params
 
-_TITLE_CHARACTERS_PER_INCH = 10.5
+_CHARACTERS_PER_INCH = 9.3  # of a title
 
 
 @contextmanager
 def figure(title: str, width: float = 7, height: float = 4, **subplots) -> Iterator[tuple]:
     """Draw a figure in the style of the book, and show it as a PNG on white.
 
-    The title stands above the figure and is also the text of the output, so the test of the notebooks compares it:
+    The title stands above all axes and is also the text of the output, so the test of the notebooks compares it:
     a measured number in it must come through ``approx``.
 
     Parameters
@@ -63,11 +63,7 @@ def figure(title: str, width: float = 7, height: float = 4, **subplots) -> Itera
     with matplotlib.rc_context(rc_params()):
         fig = Figure(figsize=(width, height), layout="constrained")
         axes = fig.subplots(**subplots)
-        wrapped = textwrap.fill(title, max(int(width * _TITLE_CHARACTERS_PER_INCH), 20))
-        if isinstance(axes, np.ndarray):
-            fig.suptitle(wrapped, x=0.01, ha="left")
-        else:
-            axes.set_title(wrapped, pad=10)
+        fig.suptitle(textwrap.fill(title, max(int(width * _CHARACTERS_PER_INCH), 20)), x=0.01, ha="left")
         yield fig, axes
         png = io.BytesIO()
         fig.savefig(png, format="png", dpi=PIXELS_PER_INCH, facecolor="white", metadata={"Software": None})
