@@ -3,6 +3,7 @@
 ``corelib.losses``   what you minimise (torch or NumPy in, the same out)
 ``corelib.score``    score functions of noised data (torch or NumPy in, the same out)
 ``corelib.metrics``  what you report (array-likes in, NumPy out)
+``corelib.ratings``  who is strong and what is hard (array-likes in, NumPy out)
 ``corelib.data``     data sets: one function each, offline by default
 ``corelib.lab``      what every notebook of the book imports
 
@@ -14,9 +15,9 @@ import importlib
 from corelib._backend import get_backend, info, set_backend
 
 __version__ = "0.1.0"
-__all__ = ["data", "get_backend", "info", "lab", "losses", "metrics", "score", "set_backend"]
+__all__ = ["data", "get_backend", "info", "lab", "losses", "metrics", "ratings", "score", "set_backend"]
 
-_SUBPACKAGES = ("data", "lab", "losses", "metrics", "score")
+_SUBPACKAGES = ("data", "lab", "losses", "metrics", "ratings", "score")
 
 
 def __getattr__(name: str):

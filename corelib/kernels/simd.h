@@ -1,7 +1,8 @@
 /* KS_MULTIVERSION: compile one function for several x86-64 levels and choose at load time.
  *
  * gcc does not clone the bodies that OpenMP outlines, so a parallel loop calls a KS_MULTIVERSION function per
- * chunk; what that function calls in turn must be KS_INLINE to be compiled for the same level. */
+ * chunk; what that function calls in turn must be KS_INLINE to be compiled for the same level. Nor does gcc vectorise
+ * `omp simd reduction` inside a clone: keep several accumulators by hand. */
 #ifndef KS_SIMD_H
 #define KS_SIMD_H
 
