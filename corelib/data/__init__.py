@@ -3,5 +3,18 @@
 from corelib.data.digits import digits
 from corelib.data.glyphs import Glyphs, glyphs
 from corelib.data.labelled_images import LabelledImages
+from corelib.data.minilm import MiniLM, MiniLMVectors, minilm_vectors
+from corelib.data.rhelp import rhelp
+from corelib.data.text_retrieval import TextRetrieval
 
-__all__ = ["Glyphs", "LabelledImages", "digits", "glyphs"]
+__all__ = [
+    "Glyphs",
+    "LabelledImages",
+    "MiniLM",
+    "MiniLMVectors",
+    "TextRetrieval",
+    "digits",
+    "glyphs",
+    "minilm_vectors",
+    "rhelp",
+]
