@@ -124,7 +124,7 @@ class Card:
         rows = [
             ("Paper", f"{self.paper} ({self.authors}, {self.year})"),
             ("Level", self.level),
-            ("Reading time", f"{self.minutes} minutes"),
+            ("Reading time", f"{self.minutes} min"),
             ("Data", self.data),
             ("The paper claims", self.claimed),
             ("Reproduced here", self.reproduced),

@@ -6,15 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from html import escape
 
 import numpy as np
 
 from corelib._checks import check_choice, check_real
 from corelib.lab.card import VERDICTS, Card, Distance
 from corelib.lab.display import show
-from corelib.lab.numbers import approx
-from corelib.lab.table import html_table
+from corelib.lab.numbers import approx, as_number
+from corelib.lab.table import html_table, to_html
 from corelib.lab.text import check_line
 
 MIME = "application/vnd.keeping-score.claims"
@@ -89,7 +88,7 @@ class Claims:
         tolerance = check_real(tolerance, "tolerance")
         if tolerance < 0:
             raise ValueError(f"tolerance must not be negative; got {tolerance}")
-        error = _as_float(error, "error")
+        error = float(as_number(error, "error"))
         if error < 0:
             raise ValueError(f"error must not be negative; got {error}")
         shown = f"error {approx(error, 2)}" if math.isfinite(error) else f"error is {error}"
@@ -255,21 +254,13 @@ def render(report: dict) -> dict[str, object]:
         )
         for claim in claims
     ]
-    head = ("Claim", "Statement", "The paper", "Measured here", "Condition", "Status")
+    head = ("Claim", "The paper", "Measured here", "Condition", "Status")
     caption = f"What the paper says, what we measured: {card['title']}"
-    html = html_table(caption, head, rows, min_width="46em")
-    html += "".join(f"\n<p>{escape(line, quote=False)}</p>" for line in summary)
+    html = html_table(caption, head, [row[1:] for row in rows], min_width="40em")
+    html += "".join(f'\n<p style="margin: 0.5em 0">{to_html(line)}</p>' for line in summary)
     text = [caption, *(" | ".join(row) for row in rows), *summary]
     return {
         "text/html": html,
         "text/plain": "\n".join(text),
         MIME: json.dumps(report, ensure_ascii=False, indent=1),
     }
-
-
-def _as_float(value: object, name: str) -> float:
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a real number; got {type(value).__name__}")
-    return float(value)

@@ -81,14 +81,20 @@ def say(sentence: str) -> None:
     show({"text/markdown": sentence, "text/plain": sentence})
 
 
-def _finite(value: object, name: str) -> float:
+def as_number(value: object, name: str) -> float:
+    """``value``, or the only element of a 0-dimensional array or tensor, as an int or a float."""
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number; got {type(value).__name__}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite; got {value}")
     return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _finite(value: object, name: str) -> float:
+    number = as_number(value, name)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite; got {number}")
+    return number
 
 
 def _format(value: float, digits: int) -> str:

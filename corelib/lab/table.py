@@ -1,13 +1,14 @@
 """Accessible tables that take the colours of the page they stand on."""
 
 import numbers
+import re
 from collections.abc import Sequence
 from html import escape
 
 from corelib.lab.display import show
 from corelib.lab.text import check_line
 
-_CELL = 'style="text-align: left; vertical-align: top"'
+_CELL = 'style="text-align: left; vertical-align: top; padding: 0.3em 0.6em"'
 
 
 def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str | int]]) -> None:
@@ -85,8 +86,15 @@ def link(text: str, url: str) -> Markup:
     return Markup(f'<a href="{escape(url)}">{escape(text)}</a>')
 
 
+def to_html(text: str) -> str:
+    """Plain text as HTML in which no line breaks between ``≈`` and the end of its number."""
+    return re.sub(
+        r"≈ [^\s,;)]+", r'<span style="white-space: nowrap">\g<0></span>', escape(text, quote=False)
+    )
+
+
 def _html(text: str) -> str:
-    return text if isinstance(text, Markup) else escape(text, quote=False)
+    return text if isinstance(text, Markup) else to_html(text)
 
 
 def _cell_text(cell: object, name: str) -> str:
