@@ -8,13 +8,29 @@ from corelib.losses.contrastive import (
     multi_similarity_miner,
 )
 from corelib.losses.pairwise import MannWhitneyLoss, mann_whitney_loss
+from corelib.losses.spherical import (
+    SphericalLinear,
+    SphericalLoss,
+    SphericalSoftmaxLoss,
+    SquaredErrorLoss,
+    TaylorSoftmaxLoss,
+    ZLoss,
+    spherical_loss,
+)
 
 __all__ = [
     "InfoNCELoss",
     "MannWhitneyLoss",
     "MultiSimilarityLoss",
+    "SphericalLinear",
+    "SphericalLoss",
+    "SphericalSoftmaxLoss",
+    "SquaredErrorLoss",
+    "TaylorSoftmaxLoss",
+    "ZLoss",
     "info_nce",
     "mann_whitney_loss",
     "multi_similarity_loss",
     "multi_similarity_miner",
+    "spherical_loss",
 ]
