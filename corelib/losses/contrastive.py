@@ -1,13 +1,15 @@
 """Losses of the similarities between embeddings: multi-similarity (with its miner) and InfoNCE."""
 
 import math
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
+from corelib._backend import use_torch
 from corelib._checks import check_bool, check_positive, check_real
 from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
-from corelib.losses import _torch_contrastive
+from corelib.losses import _compiled_contrastive, _torch_contrastive
 from corelib.losses._once import ScaleGradient
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -349,6 +351,10 @@ def _check_range(labels: Tensor, stop: int) -> None:
         raise ValueError(f"labels must be in 0..{stop - 1}, the rows of keys; got {low if low < 0 else high}")
 
 
+def _backend(tensor: Tensor) -> ModuleType:
+    return _torch_contrastive if use_torch(tensor.device.type) else _compiled_contrastive
+
+
 @torch.library.custom_op("corelib::multi_similarity", mutates_args=())
 def _multi_similarity(
     embeddings: Tensor,
@@ -361,7 +367,8 @@ def _multi_similarity(
 ) -> tuple[Tensor, Tensor]:
     _check_products(embeddings, "embeddings")
     with torch.autocast(embeddings.device.type, enabled=False):
-        return _torch_contrastive.multi_similarity(embeddings, labels, alpha, beta, base, epsilon, need_grad)
+        backend = _backend(embeddings)
+        return backend.multi_similarity(embeddings, labels, alpha, beta, base, epsilon, need_grad)
 
 
 @_multi_similarity.register_fake
@@ -397,9 +404,8 @@ def _info_nce(
     if labels is not None:
         _check_range(labels, len(keys))
     with torch.autocast(queries.device.type, enabled=False):
-        return _torch_contrastive.info_nce(
-            queries, keys, labels, temperature, symmetric, need_queries, need_keys
-        )
+        backend = _backend(queries)
+        return backend.info_nce(queries, keys, labels, temperature, symmetric, need_queries, need_keys)
 
 
 @_info_nce.register_fake
