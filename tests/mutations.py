@@ -11,28 +11,35 @@ from nbval_runner import ROOT, environment
 
 @dataclass(frozen=True)
 class Mutation:
-    """Replace ``old``, which stands exactly once in ``file``, by ``new``: then ``chapter`` must turn red."""
+    """Replace ``old``, which stands exactly once in ``file``, by ``new``: then ``chapter`` must turn red.
+
+    ``kernel`` is the extension module that has to be built again, for a file of the compiled core.
+    """
 
     name: str
     file: str
     old: str
     new: str
     chapter: str
-
-    @property
-    def kernel(self) -> str | None:
-        """The extension module that must be built again, if the file belongs to a compiled kernel."""
-        path = Path(self.file)
-        return path.stem if path.suffix in (".pyx", ".h") else None
+    kernel: str | None = None
 
 
 MUTATIONS = (
     Mutation(
-        name="the sign of the Mann-Whitney kernel's slope for positives",
+        name="the sign of the Mann-Whitney kernel",
         file="corelib/kernels/pairwise.pyx",
-        old="-scale / temperature * u[i] * fx[i]",
-        new="scale / temperature * u[i] * fx[i]",
+        old="factor = scale\n",
+        new="factor = -scale\n",
         chapter="book/pairs/mw-loss.ipynb",
+        kernel="pairwise",
+    ),
+    Mutation(
+        name="the sign of the Mann-Whitney kernel's slope at the positives",
+        file="corelib/kernels/pairsum.h",
+        old="(s ? factor : -factor) / temperature",
+        new="(s ? factor : factor) / temperature",
+        chapter="book/pairs/mw-loss.ipynb",
+        kernel="pairwise",
     ),
     Mutation(
         name="multi-similarity without its miner",

@@ -43,6 +43,12 @@ def copy(tmp_path):
     return folder
 
 
+def chapter_of(mutation_or_path):
+    path = ROOT / getattr(mutation_or_path, "chapter", mutation_or_path)
+    assert path.exists(), f"there is no chapter {path.relative_to(ROOT)}"
+    return path
+
+
 def assert_red(result):
     assert result.returncode == 1, (
         f"the chapter did not notice:\n{result.stdout[-3000:]}{result.stderr[-1000:]}"
@@ -54,14 +60,15 @@ def assert_red(result):
 @pytest.mark.mutation
 @pytest.mark.parametrize("mutation", [WRONG_CLAIM, *MUTATIONS], ids=lambda mutation: mutation.name)
 def test_breaking_the_method_turns_its_chapter_red(mutation, copy):
+    chapter = chapter_of(mutation)
     apply(mutation, copy)
-    assert_red(run(ROOT / mutation.chapter, python_path=copy))
+    assert_red(run(chapter, python_path=copy))
 
 
 @pytest.mark.mutation
 @pytest.mark.parametrize("chapter", sorted({mutation.chapter for mutation in (WRONG_CLAIM, *MUTATIONS)}))
 def test_the_unbroken_copy_is_green(chapter, copy):
-    result = run(ROOT / chapter, python_path=copy)
+    result = run(chapter_of(chapter), python_path=copy)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
 
 

@@ -186,6 +186,28 @@ def _random_id(cells):
     cells[PRINT].id = "0a1b2c3d"
 
 
+def _typed_number(cells):
+    cells[SAY].source = 'lab.say("The mean is ≈ 0.006.")'
+
+
+def _typed_number_in_fstring(cells):
+    cells[SAY].source = 'lab.say(f"The mean of {sample.size} is ≈ 0.006.")'
+
+
+def _typed_outcome(cells):
+    cells[REPORT].source = cells[REPORT].source.replace("holds=abs(mean) < 0.03", "holds=True")
+
+
+def _typed_error(cells):
+    cells[REPORT].source = cells[REPORT].source.replace("error=abs((sample - mean).mean())", "error=0.0")
+
+
+def _typed_measurement(cells):
+    cells[REPORT].source = cells[REPORT].source.replace(
+        'measured=f"mean {lab.approx(mean)}"', 'measured="0.006"'
+    )
+
+
 def _too_large(cells):
     cells[FIGURE].outputs[0].data["image/png"] += "A" * MAX_BYTES
 
@@ -224,6 +246,11 @@ def _too_large(cells):
         (_empty_cell, "code cell 2 is empty"),
         (_timing_metadata, "ids or metadata are not normalised"),
         (_random_id, "ids or metadata are not normalised"),
+        (_typed_number, "cell 6: '≈ 0.006.' is typed by hand"),
+        (_typed_number_in_fstring, "cell 6: '≈ 0.006.' is typed by hand"),
+        (_typed_outcome, "cell 8: holds=True is a constant"),
+        (_typed_error, "cell 8: error=0.0 is a constant"),
+        (_typed_measurement, "cell 8: measured='0.006' is typed by hand"),
         (_too_large, "the file has"),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else None,

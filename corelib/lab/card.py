@@ -59,6 +59,29 @@ class Card:
     ------
     TypeError, ValueError
         If a text is no string, empty or of several lines, or ``year`` or ``minutes`` is no positive integer.
+
+    Examples
+    --------
+    >>> from corelib import lab
+    >>> card = lab.Card(
+    ...     slug="means",
+    ...     title="How far off is a mean?",
+    ...     paper="On means",
+    ...     authors="A. Author",
+    ...     year=2025,
+    ...     url="https://example.org",
+    ...     level="first year",
+    ...     minutes=10,
+    ...     data="normal numbers from a seed",
+    ...     claimed="the error falls like one over the root of n",
+    ...     reproduced="the same, up to n = 10,000",
+    ...     easy="everything",
+    ...     hard="nothing",
+    ... )
+    >>> card.show()  # doctest: +ELLIPSIS
+    Claim card: How far off is a mean?
+    Paper: On means (A. Author, 2025)
+    ...
     """
 
     slug: str

@@ -27,14 +27,13 @@ def execute(path: Path, *, cell_timeout: float = 600) -> None:
         If a cell raises.
     """
     notebook = normalise(nbformat.read(path, as_version=4))
-    os.environ |= ONE_THREAD
     NotebookClient(
         notebook,
         kernel_name="python3",
         timeout=cell_timeout,
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
-    ).execute()
+    ).execute(env=os.environ | ONE_THREAD)
     nbformat.write(normalise(notebook), path)
 
 

@@ -30,6 +30,7 @@ CARD_TAG = "nbval-ignore-output"
 _TEXT_TYPES = ("text/plain", "text/html", "text/markdown", MIME)
 _ALLOWED_TYPES = (*_TEXT_TYPES, "image/png")
 _DISPLAYING = ("display", "figure", "print", "report", "say", "show", "table")
+_TYPED = re.compile(r"≈\s*[-+]?\d\S*")
 _TRACES = {
     "an absolute path": re.compile(
         r"(?<![\w/.:])/(?:content|data|etc|home|mnt|opt|private|root|tmp|Users|usr|var|work)/|\b[A-Za-z]:\\\w"
@@ -51,6 +52,7 @@ def problems(path: Path) -> list[str]:
         *_tag_problems(cells),
         *_output_problems(cells),
         *_figure_problems(cells),
+        *_typed_number_problems(notebook.cells),
     ]
     reports = stored_reports(notebook)
     if len(reports) != 1:
@@ -139,6 +141,40 @@ def _figure_problems(cells: list[NotebookNode]) -> Iterator[str]:
             yield f"code cell {number} has alt text but stores no figure"
 
 
+def _typed_number_problems(cells: list[NotebookNode]) -> Iterator[str]:
+    """Numbers that pretend to be measured: the sign in a text, or a claim whose outcome is a constant."""
+    for number, cell in enumerate(cells, 1):
+        if cell.cell_type == "markdown":
+            texts = [cell.source]
+        elif cell.cell_type == "code" and (tree := _parse(cell.source)):
+            constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+            texts = [value for value in constants if isinstance(value, str)]
+            yield from (f"cell {number}: {complaint}" for complaint in _constant_outcomes(tree))
+        else:
+            continue
+        for text in texts:
+            if match := _TYPED.search(text):
+                yield f"cell {number}: {match[0]!r} is typed by hand; a measured number comes from lab.approx"
+
+
+def _constant_outcomes(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") not in (
+            "check",
+            "exact",
+            "distance",
+        ):
+            continue
+        for keyword in node.keywords:
+            value = keyword.value
+            if not isinstance(value, ast.Constant):
+                continue
+            if keyword.arg in ("holds", "error"):
+                yield f"{keyword.arg}={value.value!r} is a constant; it must be computed"
+            if keyword.arg in ("measured", "here") and re.search(r"\d", str(value.value)):
+                yield f"{keyword.arg}={value.value!r} is typed by hand; it must come from the run"
+
+
 def _claim_problems(path: Path, cells: list[NotebookNode], report: dict) -> Iterator[str]:
     for claim in report["claims"]:
         if claim["holds"] is not True:
@@ -171,11 +207,8 @@ def _texts(cell: NotebookNode) -> Iterator[str]:
 
 def _displaying_call(source: str) -> str | None:
     """A call that surely displays something when the cell runs, if there is one: not inside a function or a branch."""
-    lines = ("pass" if line.startswith(("%", "!")) else line for line in source.splitlines())
-    try:
-        queue: list[ast.AST] = list(ast.parse("\n".join(lines)).body)
-    except SyntaxError:
-        return None
+    tree = _parse(source)
+    queue = list(tree.body) if tree else []
     while queue:
         node = queue.pop(0)
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.If | ast.IfExp | ast.Try):
@@ -190,3 +223,12 @@ def _displaying_call(source: str) -> str | None:
 
 def _is_ours(owner: ast.expr) -> bool:
     return isinstance(owner, ast.Name) and owner.id in ("lab", "card", "claims")
+
+
+def _parse(source: str) -> ast.Module | None:
+    """The syntax tree of a cell, its magics left out; None if it is no Python."""
+    lines = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
+    try:
+        return ast.parse(lines)
+    except SyntaxError:
+        return None

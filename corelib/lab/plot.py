@@ -87,6 +87,14 @@ def label_line(ax, x, y, text: str, color: str, *, dx: float = 6, dy: float = 0)
         The colour of the line; the text is darkened where that is too light to read.
     dx, dy : float
         Offset in points.
+
+    Examples
+    --------
+    >>> from corelib import lab
+    >>> with lab.figure("Squares outgrow lines", width=5, height=3) as (fig, ax):
+    ...     _ = ax.plot([0, 1, 2], [0, 1, 4], color=lab.COLORS["blue"])
+    ...     lab.label_line(ax, [0, 1, 2], [0, 1, 4], "square", lab.COLORS["blue"])
+    Squares outgrow lines
     """
     from matplotlib.colors import to_rgb
 

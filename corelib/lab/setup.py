@@ -37,7 +37,7 @@ def setup(threads: int = 1) -> None:
     Examples
     --------
     >>> from corelib import lab
-    >>> lab.setup(threads=1)
+    >>> lab.setup(threads=1)  # doctest: +SKIP
     """
     _limit_threads(check_int(threads, "threads", minimum=1))
     for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
