@@ -70,7 +70,7 @@ class Glyphs(LabelledImages):
 
     @property
     def characters(self) -> tuple[str, ...]:
-        """The characters: ``names`` by the name that they have here."""
+        """The class names, under the name that they have here."""
         return self.names
 
     @property

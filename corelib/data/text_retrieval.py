@@ -64,7 +64,7 @@ class TextRetrieval:
 
     @property
     def own(self) -> np.ndarray:
-        """Which documents each query was made from: bool, shape (n, m), at least one per row."""
+        """Which documents each query was made from, as a bool array of shape (n, m) with at least one True per row."""
         return self.relevance == OWN
 
     def rows(self, split: str) -> np.ndarray:
@@ -88,7 +88,7 @@ class TextRetrieval:
 
     @property
     def sha256(self) -> str:
-        """Hash of all ids, texts, grades and parts: equal for equal corpora, in hexadecimal digits."""
+        """Hash of all ids, texts, grades and parts, in hexadecimal digits; equal for equal corpora."""
         digest = hashlib.sha256()
         for identifier, text in zip(self.document_ids, self.documents, strict=True):
             digest.update(f"{identifier}\t{text}\n".encode())

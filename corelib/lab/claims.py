@@ -185,7 +185,7 @@ class Claims:
 
     @property
     def verdict(self) -> str:
-        """What the claims recorded so far amount to: ``"held"``, ``"in part"`` or ``"not"``."""
+        """What the claims recorded so far amount to, ``"held"``, ``"in part"`` or ``"not"``."""
         return verdict(claim.status for claim in self._claims)
 
     def report(self) -> None:

@@ -24,7 +24,7 @@ def multi_similarity_loss(
     base: float = 0.5,
     epsilon: float | None = 0.1,
 ) -> Tensor:
-    r"""Multi-similarity loss with its pair mining [1]_.
+    r"""Multi-similarity loss with its pair mining (Wang et al. 2019).
 
     With :math:`S_{ij}=\langle x_i,x_j\rangle`, and for each anchor :math:`i` the positives and negatives
     :math:`\mathcal P_i,\mathcal N_i` that mining keeps (see :func:`multi_similarity_miner`),
@@ -76,8 +76,8 @@ def multi_similarity_loss(
 
     References
     ----------
-    .. [1] X. Wang, X. Han, W. Huang, D. Dong, M. R. Scott. Multi-Similarity Loss with General Pair Weighting for Deep
-       Metric Learning. CVPR 2019, equations 11 to 15. https://arxiv.org/abs/1904.06627
+    X. Wang, X. Han, W. Huang, D. Dong, M. R. Scott. Multi-Similarity Loss with General Pair Weighting for Deep
+    Metric Learning. CVPR 2019, equations 11 to 15. https://arxiv.org/abs/1904.06627
 
     Examples
     --------
@@ -165,7 +165,7 @@ def info_nce(
     labels: Tensor | None = None,
     symmetric: bool = False,
 ) -> Tensor:
-    r"""InfoNCE: cross-entropy of finding each query's key among all keys [1]_, also called NT-Xent or the in-batch softmax.
+    r"""InfoNCE: cross-entropy of finding each query's key among all keys, also called NT-Xent or the in-batch softmax.
 
     .. math::
 
@@ -185,7 +185,7 @@ def info_nce(
         :math:`t_i`, the row of query i's key, in 0..m-1; several queries may share one. By default :math:`t_i=i`,
         which needs m >= n.
     symmetric : bool
-        Whether to average with the loss of finding each key's query among all queries, as CLIP does [2]_; needs m = n
+        Whether to average with the loss of finding each key's query among all queries, as CLIP does; needs m = n
         and no ``labels``.
 
     Returns
@@ -211,10 +211,11 @@ def info_nce(
 
     References
     ----------
-    .. [1] A. van den Oord, Y. Li, O. Vinyals. Representation Learning with Contrastive Predictive Coding. 2018,
-       equation 4. https://arxiv.org/abs/1807.03748
-    .. [2] A. Radford et al. Learning Transferable Visual Models From Natural Language Supervision. ICML 2021, figure 3.
-       https://arxiv.org/abs/2103.00020
+    A. van den Oord, Y. Li, O. Vinyals. Representation Learning with Contrastive Predictive Coding. 2018,
+    equation 4. https://arxiv.org/abs/1807.03748
+
+    A. Radford et al. Learning Transferable Visual Models From Natural Language Supervision. ICML 2021, figure 3.
+    https://arxiv.org/abs/2103.00020
 
     Examples
     --------
