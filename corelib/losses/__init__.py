@@ -8,6 +8,12 @@ from corelib.losses.contrastive import (
     multi_similarity_miner,
 )
 from corelib.losses.pairwise import MannWhitneyLoss, mann_whitney_loss
+from corelib.losses.preference import (
+    idealized_ranking_accuracy,
+    preference_loss,
+    ranking_accuracy,
+    sequence_log_probability,
+)
 from corelib.losses.spherical import (
     SphericalLinear,
     SphericalLoss,
@@ -28,9 +34,13 @@ __all__ = [
     "SquaredErrorLoss",
     "TaylorSoftmaxLoss",
     "ZLoss",
+    "idealized_ranking_accuracy",
     "info_nce",
     "mann_whitney_loss",
     "multi_similarity_loss",
     "multi_similarity_miner",
+    "preference_loss",
+    "ranking_accuracy",
+    "sequence_log_probability",
     "spherical_loss",
 ]
