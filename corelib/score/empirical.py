@@ -4,8 +4,9 @@ import math
 
 import torch
 
+from corelib._backend import use_torch
 from corelib._tensors import accepts_numpy, check_same
-from corelib.score import _torch
+from corelib.score import _compiled, _torch
 from corelib.score._arguments import check_no_overflow, check_points, check_sigma, check_weights
 
 
@@ -159,4 +160,4 @@ _op.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _implementation(x: torch.Tensor):
-    return _torch
+    return _torch if use_torch(x.device.type) else _compiled

@@ -1,0 +1,62 @@
+/* Score of a noised data set: a softmax over all points that never stores the (rows, points) matrix.
+ *
+ * Rows go in groups of KS_GROUP and points in tiles of KS_TILE. A first product gives x.y for the group and the tile.
+ * Where its rounding is harmless against sigma^2 (by_product), a row turns it into softmax weights and a second
+ * product gives the weighted sums; a tile whose weights are all negligible costs neither. Where it is not, the
+ * products only rule out the points that cannot matter, and the few others are summed from their differences in
+ * float64. The softmax is an online one: when a larger logit turns up, the sums so far shrink.
+ *
+ * A block of KS_ROWS rows is the work of one thread from first to last tile, so the result does not depend on how
+ * many there are. */
+#ifndef KS_MIXTURE_H
+#define KS_MIXTURE_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "simd.h"
+#include "vecmath.h"
+
+enum {
+    KS_GROUP = 6,   /* rows of one product: six accumulators fit into the registers of every level */
+    KS_TILE = 256,  /* points; their weights for one group stay in the first-level cache */
+    KS_ROWS = 96,   /* a multiple of KS_GROUP; shares one reading of the data */
+    KS_LANES = 32   /* loops of this length become vector code; shorter ones would be unrolled first */
+};
+#define KS_CANCELLATION 128.0 /* largest |x| |y| / sigma^2, centred, for which weights may come from products */
+
+#define KS_REAL float
+#define KS_REAL_EXP ks_expf
+#define KS_TYPED(name) name##_f32
+#define KS_WIDTH 16
+#define KS_EPS 5.97e-8
+#define KS_HUGE 1e15
+#define KS_DEPTH 36.0
+#include "mixture_tile.h"
+#undef KS_REAL
+#undef KS_REAL_EXP
+#undef KS_TYPED
+#undef KS_WIDTH
+#undef KS_EPS
+#undef KS_HUGE
+#undef KS_DEPTH
+
+#define KS_REAL double
+#define KS_REAL_EXP ks_exp
+#define KS_TYPED(name) name##_f64
+#define KS_WIDTH 8
+#define KS_EPS 1.12e-16
+#define KS_HUGE 1e130
+#define KS_DEPTH 56.0
+#include "mixture_tile.h"
+#undef KS_REAL
+#undef KS_REAL_EXP
+#undef KS_TYPED
+#undef KS_WIDTH
+#undef KS_EPS
+#undef KS_HUGE
+#undef KS_DEPTH
+
+#endif
