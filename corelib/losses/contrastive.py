@@ -61,7 +61,7 @@ def multi_similarity_loss(
     ------
     TypeError, ValueError
         If an argument has another type, dtype, shape, device or range than stated, if an embedding is NaN or
-        infinite, or so long that inner products overflow its dtype. A second derivative raises NotImplementedError.
+        infinite, or so long that an exponent overflows its dtype. A second derivative raises NotImplementedError.
 
     Notes
     -----
@@ -151,7 +151,8 @@ def multi_similarity_miner(
     _check_labels(labels, embeddings, "embeddings")
     epsilon = check_real(epsilon, "epsilon")
     embeddings = embeddings.detach()
-    _check_products(embeddings, "embeddings")
+    longest = _longest_row(embeddings, "embeddings")
+    _check_exponent(longest * longest + abs(epsilon), embeddings.dtype, "embeddings", "inner product + epsilon")
     with torch.autocast(embeddings.device.type, enabled=False):
         return _torch_contrastive.multi_similarity_pairs(embeddings, labels, epsilon)
 
@@ -197,7 +198,7 @@ def info_nce(
     ------
     TypeError, ValueError
         If an argument has another type, dtype, shape, device or range than stated, if an entry is NaN or infinite, or
-        rows are so long that inner products overflow their dtype. A second derivative raises NotImplementedError.
+        rows are so long that an exponent overflows their dtype. A second derivative raises NotImplementedError.
 
     Notes
     -----
@@ -236,8 +237,6 @@ def info_nce(
             f"queries and keys must have the same number of columns; got {queries.shape[1]} and {keys.shape[1]}"
         )
     temperature = check_positive(temperature, "temperature")
-    if 1 / temperature > torch.finfo(queries.dtype).max:
-        raise ValueError(f"temperature must have a reciprocal within the range of {queries.dtype}; got {temperature}")
     if check_bool(symmetric, "symmetric") and labels is not None:
         raise ValueError("labels must be None if symmetric is True")
     if labels is not None:
@@ -325,7 +324,8 @@ def _check_labels(labels: object, rows: Tensor, rows_name: str) -> None:
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a torch.Tensor or a numpy.ndarray; got {type(labels).__name__}")
     if labels.dtype not in _INTEGERS:
-        raise TypeError(f"labels must be integers; got {str(labels.dtype).removeprefix('torch.')}")
+        allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in _INTEGERS)
+        raise TypeError(f"labels must be one of {allowed}; got {str(labels.dtype).removeprefix('torch.')}")
     if labels.shape != rows.shape[:1]:
         raise ValueError(
             f"labels must be 1-dimensional with one entry for each row of {rows_name}, shape ({len(rows)},); "
@@ -337,13 +337,19 @@ def _check_labels(labels: object, rows: Tensor, rows_name: str) -> None:
         )
 
 
-def _check_products(value: Tensor, name: str) -> float:
-    """The length of the longest row, if it is finite in the dtype."""
+def _longest_row(value: Tensor, name: str) -> float:
+    """The largest norm of a row, or a bound of it where the squares overflow; refuses NaN and infinity."""
     longest = float(torch.linalg.vector_norm(value, dim=1).amax())
-    if not math.isfinite(longest * longest) or longest * longest > torch.finfo(value.dtype).max:
+    if not math.isfinite(longest):
         check_finite(value, name)
-        raise ValueError(f"{name} must have inner products within the range of {value.dtype}; longest row {longest}")
+        longest = float(value.abs().amax()) * math.sqrt(value.shape[1])
     return longest
+
+
+def _check_exponent(largest: float, dtype: torch.dtype, names: str, exponent: str) -> None:
+    if not largest <= torch.finfo(dtype).max:
+        limit = str(dtype).removeprefix("torch.")
+        raise ValueError(f"{names} must be small enough for {exponent} to stay within {limit}; it may reach {largest:.3g}")
 
 
 def _check_range(labels: Tensor, stop: int) -> None:
@@ -366,7 +372,10 @@ def _multi_similarity(
     epsilon: float | None,
     need_grad: bool,
 ) -> tuple[Tensor, Tensor]:
-    _check_products(embeddings, "embeddings")
+    longest = _longest_row(embeddings, "embeddings")
+    largest = max(alpha, beta) * max(longest * longest + abs(base), abs(epsilon or 0.0), 1.0)
+    exponent = "beta * (inner product - base)" if beta >= alpha else "alpha * (inner product - base)"
+    _check_exponent(largest, embeddings.dtype, "embeddings", exponent)
     with torch.autocast(embeddings.device.type, enabled=False):
         backend = _backend(embeddings)
         return backend.multi_similarity(embeddings, labels, alpha, beta, base, epsilon, need_grad)
@@ -400,8 +409,8 @@ def _info_nce(
     need_queries: bool,
     need_keys: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    _check_products(queries, "queries")
-    _check_products(keys, "keys")
+    largest = max(_longest_row(queries, "queries") * _longest_row(keys, "keys"), 1.0) / temperature
+    _check_exponent(largest, queries.dtype, "queries and keys", "inner product / temperature")
     if labels is not None:
         _check_range(labels, len(keys))
     with torch.autocast(queries.device.type, enabled=False):
