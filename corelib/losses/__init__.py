@@ -14,6 +14,7 @@ from corelib.losses.preference import (
     ranking_accuracy,
     sequence_log_probability,
 )
+from corelib.losses.set_contrast import ordered_contrast_loss, set_contrast_loss
 from corelib.losses.spherical import (
     SphericalLinear,
     SphericalLoss,
@@ -39,8 +40,10 @@ __all__ = [
     "mann_whitney_loss",
     "multi_similarity_loss",
     "multi_similarity_miner",
+    "ordered_contrast_loss",
     "preference_loss",
     "ranking_accuracy",
     "sequence_log_probability",
+    "set_contrast_loss",
     "spherical_loss",
 ]
