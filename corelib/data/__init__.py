@@ -1,7 +1,7 @@
 """The data sets of the book: one function each, offline, from dependencies that are pinned and verified."""
 
-from corelib.data.digits import digits
 from corelib.data.cub200 import cub200
+from corelib.data.digits import digits
 from corelib.data.glyphs import Glyphs, glyphs
 from corelib.data.labelled_images import LabelledImages
 from corelib.data.minilm import MiniLM, MiniLMVectors, minilm_vectors
@@ -15,6 +15,7 @@ __all__ = [
     "MiniLM",
     "MiniLMVectors",
     "TextRetrieval",
+    "cub200",
     "digits",
     "glyphs",
     "minilm_vectors",

@@ -69,8 +69,30 @@ class LabelledImages:
             )
         chosen = np.random.default_rng(seed).permutation(classes)[:train]
         first = np.isin(self.labels, chosen)
-        return self._rows(first), self._rows(~first)
+        return self.select(first), self.select(~first)
 
-    def _rows(self, mask: np.ndarray) -> Self:
+    def select(self, rows: np.ndarray) -> Self:
+        """Some of the images, in the order of ``rows``.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            A mask of shape (n,), or indices.
+
+        Returns
+        -------
+        LabelledImages
+            Of the same type as ``self``, with copies of the selected rows; ``names`` stay as they were.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from corelib.data import LabelledImages
+        >>> pictures = LabelledImages(
+        ...     images=np.zeros((3, 2, 2), np.float32), labels=np.array([0, 0, 1]), names=("a", "b")
+        ... )
+        >>> pictures.select(pictures.labels == 0).labels
+        array([0, 0])
+        """
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: a[mask] for name, a in arrays.items() if isinstance(a, np.ndarray)})
+        return replace(self, **{name: a[rows] for name, a in arrays.items() if isinstance(a, np.ndarray)})
