@@ -1,0 +1,219 @@
+"""Score matching: losses whose minimiser is the score, from samples alone."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from corelib._checks import check_choice, check_int, check_positive
+from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
+from corelib.score._arguments import check_like, check_points, check_sigma
+
+
+@accepts_numpy("denoised", "clean", "sigma")
+def denoising_loss(
+    denoised: Tensor, clean: Tensor, sigma: float | Tensor, *, sigma_data: float = 0.5, weighting: str = "edm"
+) -> Tensor:
+    """Denoising score matching: the weighted squared error of a denoiser, summed over dimensions, mean over points.
+
+    Its minimiser is D(x, sigma) = E[clean | noisy = x], and (D(x, sigma) - x) / sigma^2 is the score of the noised data
+    (Tweedie's formula).
+
+    Parameters
+    ----------
+    denoised : Tensor or ndarray, shape (n, d), float32 or float64
+        The denoiser's output for ``clean`` plus noise.
+    clean : Tensor or ndarray, shape (n, d), same dtype
+        What it should have returned.
+    sigma : float, or Tensor or ndarray of shape (n,)
+        Standard deviation of the noise, above 0.
+    sigma_data : float
+        Standard deviation of the data, for the "edm" weighting.
+    weighting : {"edm", "score", "none"}
+        "edm": (sigma^2 + sigma_data^2) / (sigma sigma_data)^2, which gives every noise level the same weight at the
+        start of training; "score": 1 / sigma^4, the squared error of the score itself; "none": 1.
+
+    Returns
+    -------
+    Tensor, 0-dimensional (a float for arrays)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, dtype, shape or range than stated, or there is no point.
+
+    Notes
+    -----
+    O(n d). P. Vincent, "A connection between score matching and denoising autoencoders" (2011); T. Karras et al.,
+    "Elucidating the Design Space of Diffusion-Based Generative Models" (arXiv 2206.00364), equation 2 and table 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clean = np.zeros((4, 2))
+    >>> print(f"{denoising_loss(clean + 0.1, clean, sigma=0.5):.4f}")
+    0.1600
+    """
+    denoised, clean = _check_rows(denoised, "denoised"), check_points(clean, "clean")
+    check_same(denoised, "denoised", clean, "clean")
+    if clean.shape != denoised.shape:
+        raise ValueError(f"clean must have the shape of denoised, {tuple(denoised.shape)}; got {tuple(clean.shape)}")
+    check_choice(weighting, "weighting", ("edm", "score", "none"))
+    sigma_data = check_positive(sigma_data, "sigma_data")
+    noise = check_sigma(sigma, "sigma", denoised)[:, 0]
+    if weighting == "edm":
+        weight = (noise**2 + sigma_data**2) / (noise * sigma_data) ** 2
+    else:
+        weight = noise**-4 if weighting == "score" else torch.ones_like(noise)
+    errors = (denoised - clean).to(torch.float64).square().sum(1)
+    return (weight * errors).mean().to(denoised.dtype)
+
+
+def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Implicit score matching: mean of |s(x)|^2 / 2 + div s(x), the score error up to a constant of the data.
+
+    Parameters
+    ----------
+    score : callable
+        Maps points, shape (n, d), to scores of the same shape, each row by itself.
+    x : Tensor, shape (n, d), float32 or float64
+        Samples of the density whose score is sought.
+
+    Returns
+    -------
+    Tensor, 0-dimensional
+        Differentiable in the parameters of ``score``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``x`` has another type, dtype or shape than stated, or ``score`` returns another shape.
+
+    Notes
+    -----
+    d backward passes for the divergence: for large d take ``sliced_score_loss``. A. Hyvarinen, "Estimation of
+    Non-Normalized Statistical Models by Score Matching" (JMLR 2005), theorem 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> bool(hyvarinen_loss(lambda x: -x, x) < hyvarinen_loss(lambda x: -0.5 * x, x))
+    True
+    """
+    x, values = _score_of(score, x)
+    rows = [
+        torch.autograd.grad(values[:, k].sum(), x, create_graph=True)[0][:, k]
+        for k in range(x.shape[1])
+    ]
+    return (values.square().sum(1) / 2 + sum(rows)).mean()
+
+
+def sliced_score_loss(
+    score: Callable[[Tensor], Tensor], x: Tensor, *, projections: int = 1, generator: torch.Generator | None = None
+) -> Tensor:
+    """Sliced score matching: the divergence of ``hyvarinen_loss`` estimated along random directions.
+
+    Parameters
+    ----------
+    score, x
+        As in ``hyvarinen_loss``.
+    projections : int
+        Directions v of N(0, I) per point, at least 1; each costs one backward pass.
+    generator : torch.Generator, optional
+        Source of the directions, on the device of ``x``.
+
+    Returns
+    -------
+    Tensor, 0-dimensional
+        Mean of |s(x)|^2 / 2 + v^T (ds/dx) v: unbiased for ``hyvarinen_loss``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``hyvarinen_loss``, or if ``projections`` is less than 1.
+
+    Notes
+    -----
+    Song, Garg, Shi and Ermon, "Sliced Score Matching" (UAI 2019), equation 8 (the variance-reduced form).
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> x = torch.randn(5, 3, generator=generator)
+    >>> sliced_score_loss(lambda x: -x, x, projections=4, generator=generator).shape
+    torch.Size([])
+    """
+    projections = check_int(projections, "projections", minimum=1)
+    x, values = _score_of(score, x)
+    divergence = 0.0
+    for _ in range(projections):
+        v = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+        along = torch.autograd.grad((values * v).sum(), x, create_graph=True)[0]
+        divergence = divergence + (along * v).sum(1) / projections
+    return (values.square().sum(1) / 2 + divergence).mean()
+
+
+@accepts_numpy("encoder", "decoder", "slopes")
+def contractive_penalty(encoder: Tensor, decoder: Tensor, slopes: Tensor) -> Tensor:
+    """Squared Frobenius norm of the Jacobian of x -> decoder act(encoder x + b) + c, for every point.
+
+    Parameters
+    ----------
+    encoder : Tensor or ndarray, shape (h, d), float32 or float64
+    decoder : Tensor or ndarray, shape (d, h), same dtype
+    slopes : Tensor or ndarray, shape (n, h), same dtype
+        Derivative of the activation at each point's hidden pre-activations.
+
+    Returns
+    -------
+    Tensor or ndarray, shape (n,)
+        Differentiable in all three arguments.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, dtype or shape than stated.
+
+    Notes
+    -----
+    The Jacobian is decoder diag(slopes) encoder, so its squared norm is slopes^T K slopes with K the elementwise
+    product of decoder^T decoder and encoder encoder^T: O(h^2) per point after O(d h^2) once, against O(d^2 h) per
+    point through the Jacobian. S. Rifai et al., "Contractive Auto-Encoders" (2011); G. Alain and Y. Bengio (arXiv
+    1211.4246), the penalty of the reconstruction contractive auto-encoder.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(contractive_penalty(np.eye(2), 3 * np.eye(2), np.array([[1.0, 0.5]]))[0])
+    11.25
+    """
+    encoder, slopes = check_points(encoder, "encoder"), check_points(slopes, "slopes")
+    hidden, dimensions = encoder.shape
+    decoder = check_like(decoder, "decoder", encoder, (dimensions, hidden))
+    if slopes.shape[1] != hidden:
+        raise ValueError(f"slopes must have {hidden} columns, one per row of encoder; got shape {tuple(slopes.shape)}")
+    check_same(encoder, "encoder", slopes, "slopes")
+    kernel = (decoder.T @ decoder) * (encoder @ encoder.T)
+    return ((slopes @ kernel) * slopes).sum(1)
+
+
+def _check_rows(value: object, name: str) -> Tensor:
+    points = check_points(value, name)
+    if not len(points):
+        raise ValueError(f"{name} must have at least one row; got shape {tuple(points.shape)}")
+    return points
+
+
+def _score_of(score: Callable[[Tensor], Tensor], x: object) -> tuple[Tensor, Tensor]:
+    """``x`` as a leaf that takes gradients, and the scores there."""
+    x = _check_rows(x, "x").detach().requires_grad_()
+    with torch.enable_grad():
+        values = score(x)
+    check_finite(check_tensor(values, "score(x)", ndim=2), "score(x)")
+    if values.shape != x.shape:
+        raise ValueError(f"score(x) must have the shape of x, {tuple(x.shape)}; got {tuple(values.shape)}")
+    if not values.requires_grad:
+        raise ValueError("score(x) must depend on x by differentiable operations")
+    return x, values
