@@ -17,7 +17,7 @@ def forward(x, data, sigma, log_weights) -> tuple[torch.Tensor, torch.Tensor]:
     """Score (B, d) in the dtype of ``x``, and the float64 log of the softmax's denominator (B,)."""
     score = torch.empty_like(x, memory_format=torch.contiguous_format)
     log_total = torch.empty_like(sigma)
-    centre = data.to(torch.float64).mean(0)
+    centre = _centre(data)
     for rows in _row_tiles(x, data, sigma, centre):
         peak = torch.full_like(rows.variance, -torch.inf)
         total = torch.zeros_like(rows.variance)
@@ -39,7 +39,7 @@ def forward(x, data, sigma, log_weights) -> tuple[torch.Tensor, torch.Tensor]:
 def vjp(x, data, sigma, log_weights, score, log_total, grad) -> torch.Tensor:
     """The symmetric Jacobian ``(Cov_w(y) / sigma^2 - I) / sigma^2`` times ``grad``, (B, d)."""
     result = torch.empty_like(x, memory_format=torch.contiguous_format)
-    centre = data.to(torch.float64).mean(0)
+    centre = _centre(data)
     for rows in _row_tiles(x, data, sigma, centre):
         dtype = rows.points.dtype
         direction = grad[rows.index].to(dtype)
@@ -83,6 +83,11 @@ class _Rows:
     def left_out(self) -> torch.Tensor | float:
         """``|x|^2 / 2 sigma^2``, the part of the logits that the softmax does not see."""
         return self.points.to(torch.float64).square().sum(1) / (2 * self.variance) if self.by_product else 0.0
+
+
+def _centre(data: torch.Tensor) -> torch.Tensor:
+    """A point amid the data; the median, because an outlier would drag the mean away from all the others."""
+    return data.median(0).values.to(torch.float64)
 
 
 def _row_tiles(x, data, sigma, centre) -> Iterator[_Rows]:
