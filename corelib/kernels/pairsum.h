@@ -32,6 +32,10 @@
 #define KS_MAX_TERMS 12
 #define KS_BLOCK 256 /* numbers handled at a time by spread and gather */
 #define KS_MAX_PIECES 8
+#define KS_WORTH_THREADS 1e6 /* nanoseconds of work below which waking other threads may cost more than they save */
+
+/* Four numbers that the compiler keeps in one register where it can. */
+typedef double ks_quad __attribute__((vector_size(32), aligned(8), may_alias));
 
 /* A function of the scaled difference d, and its tails: for d < -reach it is sum_{k>=1} left(k) exp(k d), and
  * for d > reach it is constant + linear d + sum_{k>=1} right(k) exp(-k d). */
@@ -53,7 +57,7 @@ typedef struct {
     ks_function value, slope;
     double pole;     /* distance of the nearest singularity from the real line */
     double reach[2]; /* from here on the tails are used */
-    int terms[2];    /* exponentials in each tail, at most KS_MAX_TERMS */
+    int terms[2];    /* exponentials in each tail, a multiple of 4 (for SIMD) up to KS_MAX_TERMS */
     ks_direct direct;
     double direct_cost; /* nanoseconds per pair */
 } ks_kernel;
@@ -84,6 +88,7 @@ typedef struct {
     double first;      /* key of row 0; the key of a box is its centre / H, an integer */
     ptrdiff_t core;    /* rows of the dense core */
     ptrdiff_t rows;    /* core + boxes outside it */
+    int pieces;        /* tables that are filled side by side, then added to the first */
     double *table;     /* rows x order: moments, later the polynomials to gather from */
     uint64_t slots;    /* size of the hash table of the boxes outside the core, a power of two, or 0 */
     double *slot_key;
@@ -133,18 +138,24 @@ static int ks_pieces(ptrdiff_t n, ptrdiff_t least) {
     return (int)(pieces < 1 ? 1 : pieces > KS_MAX_PIECES ? KS_MAX_PIECES : pieces);
 }
 
-static ks_range ks_range_of(const ks_side *side, int threads) {
-    ks_range part[KS_MAX_PIECES];
-    int pieces = ks_pieces(side->n, 16384);
-#pragma omp parallel for num_threads(threads) if (pieces > 1 && threads > 1)
-    for (int c = 0; c < pieces; c++)
-        part[c] = ks_range_of_piece(side, side->n * c / pieces, side->n * (c + 1) / pieces);
-    for (int c = 1; c < pieces; c++) {
-        part[0].low = part[c].low < part[0].low ? part[c].low : part[0].low;
-        part[0].high = part[c].high > part[0].high ? part[c].high : part[0].high;
-        part[0].bad += part[c].bad;
+static void ks_ranges(const ks_side *side, ks_range *range) {
+    ks_range part[2 * KS_MAX_PIECES];
+    int pieces[2] = {ks_pieces(side[0].n, 65536), ks_pieces(side[1].n, 65536)}, all = pieces[0] + pieces[1];
+#pragma omp parallel for schedule(dynamic, 1) if (all > 2)
+    for (int i = 0; i < all; i++) {
+        int s = i >= pieces[0], c = i - s * pieces[0];
+        part[i] = ks_range_of_piece(side + s, side[s].n * c / pieces[s], side[s].n * (c + 1) / pieces[s]);
     }
-    return part[0];
+    for (int i = 0; i < all; i++) {
+        int s = i >= pieces[0];
+        if (i == s * pieces[0]) {
+            range[s] = part[i];
+            continue;
+        }
+        range[s].low = part[i].low < range[s].low ? part[i].low : range[s].low;
+        range[s].high = part[i].high > range[s].high ? part[i].high : range[s].high;
+        range[s].bad += part[i].bad;
+    }
 }
 
 /* ---- the grid --------------------------------------------------------------------------------------------- */
@@ -152,19 +163,19 @@ static ks_range ks_range_of(const ks_side *side, int threads) {
 /* Rows that a dense core may have. */
 static ptrdiff_t ks_core_limit(ptrdiff_t n) { return n < 4096 ? 4096 : n > 1 << 21 ? 1 << 21 : n; }
 
-/* Estimated nanoseconds of one call on one core. */
+/* Estimated nanoseconds of one call on one core, fitted to measurements on an AVX-512 machine. */
 static double ks_cost(const ks_grid *grid, const ks_side *side, const ks_range *range) {
-    double p = grid->order, cost = (2 * grid->near + 1) * (p * p * (1.5 + p * 0.3));
-    double occupied[2];
+    double p = grid->order, distances = 2 * grid->near + 1;
+    double cost = 4000 + distances * 3 * p * p * p, occupied[2];
     for (int s = 0; s < 2; s++) {
         double boxes = (range[s].high - range[s].low) / grid->width + 1;
         occupied[s] = boxes < side[s].n ? boxes : (double)side[s].n;
-        cost += side[s].n * (2.5 + 0.25 * p + (boxes > ks_core_limit(side[s].n) ? 20 : 0));
-        cost += occupied[s] * (p * 4 + grid->terms * p * 1.5);
+        cost += side[s].n * (2 + 0.25 * p + (boxes > ks_core_limit(side[s].n) ? 60 : 0));
+        cost += boxes < ks_core_limit(side[s].n) ? boxes * p : 0;
     }
-    double neighbours = occupied[0] < occupied[1] ? occupied[0] : occupied[1];
-    neighbours = neighbours < 2 * grid->near + 1 ? neighbours : 2 * grid->near + 1;
-    return cost + 1.5 * (occupied[0] + occupied[1]) * neighbours * p * p * 0.1;
+    double fewer = occupied[0] < occupied[1] ? occupied[0] : occupied[1];
+    double neighbours = fewer < distances ? fewer : distances, pairs = 1.5 * (occupied[0] + occupied[1]) * neighbours;
+    return cost + pairs * (1.5 + 0.06 * p * p) + 1.5 * (occupied[0] + occupied[1]) * (60 + 0.2 * grid->terms * p);
 }
 
 static ks_grid ks_choose_grid(const ks_kernel *kernel, const ks_side *side, const ks_range *range, double temperature,
@@ -291,13 +302,12 @@ KS_INLINE void ks_spread_order(const ks_boxes *boxes, const ks_side *side, ptrdi
         ks_locate(boxes, side, at, count, per_width, row, place);
         for (int i = 0; i < count; i++) {
             double t = place[i], t2 = t * t, t4 = t2 * t2, w = side->weight ? side->weight[at + i] : 1.0;
-            double power[4] = {w, w * t, w * t2, w * t2 * t};
-            double *moment = table + (ptrdiff_t)row[i] * order;
-            for (int l = 0; l < order; l += 4)
-                for (int k = 0; k < 4; k++) {
-                    moment[l + k] += power[k];
-                    power[k] *= t4;
-                }
+            ks_quad power = {w, w * t, w * t2, w * t2 * t};
+            ks_quad *moment = (ks_quad *)(table + (ptrdiff_t)row[i] * order);
+            for (int l = 0; l < order / 4; l++) {
+                moment[l] += power;
+                power *= t4;
+            }
         }
     }
 }
@@ -352,9 +362,8 @@ static int ks_list_boxes(ks_boxes *boxes, int order) {
     return 1;
 }
 
-/* Boxes, rows and moments of one side. Returns 0 when out of memory. */
-static int ks_spread(ks_boxes *boxes, const ks_side *side, const ks_range *range, const ks_grid *grid, int threads) {
-    int order = grid->order;
+/* Rows and tables of one side: one table per piece of the numbers. Returns 0 when out of memory. */
+static int ks_lay_out(ks_boxes *boxes, const ks_side *side, const ks_range *range, const ks_grid *grid) {
     double per_width = 1 / grid->width;
     double first = rint(range->low * per_width), extent = rint(range->high * per_width) - first + 1;
     ptrdiff_t limit = ks_core_limit(side->n);
@@ -363,21 +372,36 @@ static int ks_spread(ks_boxes *boxes, const ks_side *side, const ks_range *range
     if (extent > (double)limit) boxes->first = ks_core_start(side, per_width, limit);
     boxes->rows = boxes->core;
     if (extent > (double)limit && !ks_add_outer_boxes(boxes, side, per_width)) return 0;
+    boxes->pieces = ks_pieces(side->n, boxes->rows * 16 > 8192 ? boxes->rows * 16 : 8192);
+    boxes->table = (double *)malloc(boxes->rows * grid->order * boxes->pieces * sizeof(double));
+    return boxes->table != NULL;
+}
 
-    ptrdiff_t size = boxes->rows * order;
-    int pieces = ks_pieces(side->n, boxes->rows * 16 > 8192 ? boxes->rows * 16 : 8192);
-    double *tables = (double *)malloc(size * pieces * sizeof(double));
-    if (!tables) return 0;
-    boxes->table = tables;
-#pragma omp parallel for num_threads(threads) if (pieces > 1 && threads > 1)
-    for (int c = 0; c < pieces; c++) {
-        memset(tables + c * size, 0, size * sizeof(double));
-        ks_spread_piece(boxes, side, side->n * c / pieces, side->n * (c + 1) / pieces, per_width, tables + c * size,
-                        order);
+/* Boxes and moments of both sides. Returns 0 when out of memory. */
+static int ks_spread(ks_boxes *boxes, const ks_side *side, const ks_range *range, const ks_grid *grid, int threads) {
+    int order = grid->order;
+    int done[2];
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int s = 0; s < 2; s++) done[s] = ks_lay_out(boxes + s, side + s, range + s, grid);
+    if (!done[0] || !done[1]) return 0;
+    int all = boxes[0].pieces + boxes[1].pieces;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int i = 0; i < all; i++) {
+        int s = i >= boxes[0].pieces, c = i - s * boxes[0].pieces, pieces = boxes[s].pieces;
+        ptrdiff_t size = boxes[s].rows * order, n = side[s].n;
+        double *table = boxes[s].table + c * size;
+        memset(table, 0, size * sizeof(double));
+        ks_spread_piece(boxes + s, side + s, n * c / pieces, n * (c + 1) / pieces, 1 / grid->width, table, order);
     }
-    for (int c = 1; c < pieces; c++)
-        for (ptrdiff_t i = 0; i < size; i++) tables[i] += tables[c * size + i];
-    return ks_list_boxes(boxes, order);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int s = 0; s < 2; s++) {
+        ptrdiff_t size = boxes[s].rows * order;
+        double *table = boxes[s].table;
+        for (int c = 1; c < boxes[s].pieces; c++)
+            for (ptrdiff_t i = 0; i < size; i++) table[i] += table[c * size + i];
+        done[s] = ks_list_boxes(boxes + s, order);
+    }
+    return done[0] && done[1];
 }
 
 static void ks_free_boxes(ks_boxes *boxes) {
@@ -390,42 +414,55 @@ static void ks_free_boxes(ks_boxes *boxes) {
     free(boxes->moment);
 }
 
+/* Sums of one or two functions over the same sources, to be found as one polynomial per target box. */
+typedef struct {
+    const ks_boxes *target, *source;
+    int functions;
+    const ks_function *function[2];
+    const double *matrix[2];
+    double *polynomial[2];
+} ks_job;
+
 /* ---- near: one matrix per distance between boxes ---------------------------------------------------------- */
 
-/* Chebyshev polynomials: their coefficients in powers of t, the p nodes, and the transform from values at the nodes
- * to coefficients. Going through Chebyshev coefficients keeps the rounding error of the matrices at that of k. */
+/* Chebyshev interpolation at p nodes, as p x p matrices: from values at the nodes to Chebyshev coefficients, from these
+ * to coefficients of powers of t; and their transposes. Going through Chebyshev coefficients keeps the rounding error
+ * of the interpolant at that of the function. */
 typedef struct {
     double node[KS_MAX_ORDER];
-    double transform[KS_MAX_ORDER * KS_MAX_ORDER]; /* [coefficient][node] */
-    double power[KS_MAX_ORDER * KS_MAX_ORDER];     /* [power][coefficient] */
+    double transform[KS_MAX_ORDER * KS_MAX_ORDER], transform_t[KS_MAX_ORDER * KS_MAX_ORDER];
+    double power[KS_MAX_ORDER * KS_MAX_ORDER], power_t[KS_MAX_ORDER * KS_MAX_ORDER];
 } ks_chebyshev;
 
 static void ks_chebyshev_fill(ks_chebyshev *c, int p) {
     const double pi = 3.14159265358979323846;
-    memset(c->power, 0, sizeof c->power);
-    c->power[0] = 1;
-    c->power[1 * p + 1] = 1;
+    memset(c->power_t, 0, sizeof c->power_t);
+    c->power_t[0] = c->power_t[p + 1] = 1; /* row k: the coefficients of T_k */
     for (int k = 2; k < p; k++)
         for (int l = 0; l <= k; l++)
-            c->power[l * p + k] = (l ? 2 * c->power[(l - 1) * p + k - 1] : 0) - c->power[l * p + k - 2];
+            c->power_t[k * p + l] = (l ? 2 * c->power_t[(k - 1) * p + l - 1] : 0) - c->power_t[(k - 2) * p + l];
     for (int i = 0; i < p; i++) {
         c->node[i] = cos(pi * (i + 0.5) / p);
-        for (int k = 0; k < p; k++) c->transform[k * p + i] = (k ? 2.0 : 1.0) / p * cos(pi * k * (i + 0.5) / p);
+        for (int k = 0; k < p; k++) {
+            c->transform_t[i * p + k] = (k ? 2.0 : 1.0) / p * cos(pi * k * (i + 0.5) / p);
+            c->transform[k * p + i] = c->transform_t[i * p + k];
+            c->power[i * p + k] = c->power_t[k * p + i];
+        }
     }
 }
 
-/* out = left x right, or left x right^T. */
-static void ks_product(const double *left, const double *right, int transposed, double *out, int p) {
-    for (int i = 0; i < p; i++)
-        for (int j = 0; j < p; j++) {
-            double sum = 0;
-            for (int k = 0; k < p; k++) sum += left[i * p + k] * right[transposed ? j * p + k : k * p + j];
-            out[i * p + j] = sum;
-        }
+/* out = left x right, `rows` x p times p x p. */
+KS_INLINE void ks_product(const double *left, const double *right, double *restrict out, int rows, int p) {
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < p; j++) out[i * p + j] = 0;
+        for (int k = 0; k < p; k++)
+            for (int j = 0; j < p; j++) out[i * p + j] += left[i * p + k] * right[k * p + j];
+    }
 }
 
 /* matrix[(delta + near) p^2 + l p + k]: coefficient of s^l t^k of the function at d = eta (delta + (s - t) / 2). */
-static void ks_fill_matrices(const ks_function *function, const ks_grid *grid, const ks_chebyshev *c, double *matrix) {
+KS_MULTIVERSION static void ks_fill_matrices(const ks_function *function, const ks_grid *grid, const ks_chebyshev *c,
+                                             double *matrix) {
     int p = grid->order;
     double d[KS_MAX_ORDER * KS_MAX_ORDER], value[KS_MAX_ORDER * KS_MAX_ORDER];
     for (int delta = -grid->near; delta <= grid->near; delta++) {
@@ -433,10 +470,10 @@ static void ks_fill_matrices(const ks_function *function, const ks_grid *grid, c
         for (int s = 0; s < p; s++)
             for (int t = 0; t < p; t++) d[s * p + t] = grid->eta * (delta + 0.5 * (c->node[s] - c->node[t]));
         function->at(d, value, p * p);
-        ks_product(c->transform, value, 0, d, p);
-        ks_product(d, c->transform, 1, value, p);
-        ks_product(c->power, value, 0, d, p);
-        ks_product(d, c->power, 1, out, p);
+        ks_product(c->transform, value, d, p, p);
+        ks_product(d, c->transform_t, value, p, p);
+        ks_product(c->power, value, d, p, p);
+        ks_product(d, c->power_t, out, p, p);
     }
 }
 
@@ -456,18 +493,24 @@ static ptrdiff_t ks_first_at_least(const ks_boxes *boxes, double key) {
 KS_INLINE void ks_near_order(const ks_boxes *target, ptrdiff_t start, ptrdiff_t stop, const ks_boxes *source, int near,
                              const double *matrix, double *restrict polynomial, const int p) {
     ptrdiff_t from = start < stop ? ks_first_at_least(source, target->key[start] - near) : 0, to = from;
+    const int quads = p / 4, chains = p > 8 ? 2 : 4; /* independent sums, to hide the latency of the additions */
     for (ptrdiff_t a = start; a < stop; a++) {
-        double sum[KS_MAX_ORDER] = {0}, key = target->key[a];
+        double key = target->key[a];
+        ks_quad sum[4][KS_MAX_ORDER / 4] = {{{0}}};
         while (from < source->count && source->key[from] < key - near) from++;
         if (to < from) to = from;
         while (to < source->count && source->key[to] <= key + near) to++;
         for (ptrdiff_t b = from; b < to; b++) {
-            const double *c = matrix + (ptrdiff_t)(int)(source->key[b] - key + near) * (p * p);
+            const ks_quad *c = (const ks_quad *)(matrix + (ptrdiff_t)(int)(source->key[b] - key + near) * (p * p));
             const double *moment = source->moment + b * p;
             for (int l = 0; l < p; l++)
-                for (int k = 0; k < p; k++) sum[k] += moment[l] * c[l * p + k];
+                for (int k = 0; k < quads; k++) sum[l % chains][k] += moment[l] * c[l * quads + k];
         }
-        for (int k = 0; k < p; k++) polynomial[a * p + k] = sum[k];
+        ks_quad *out = (ks_quad *)(polynomial + a * p);
+        for (int k = 0; k < quads; k++) {
+            for (int j = 1; j < chains; j++) sum[0][k] += sum[j][k];
+            out[k] = sum[0][k];
+        }
     }
 }
 
@@ -487,35 +530,29 @@ KS_MULTIVERSION static void ks_near_piece(const ks_boxes *target, ptrdiff_t star
 /* exponential[k p + l]: coefficient of t^l of exp((k + 1) eta t / 2). */
 static void ks_fill_exponentials(const ks_grid *grid, const ks_chebyshev *c, double *exponential) {
     int p = grid->order;
-    for (int k = 0; k < grid->terms; k++) {
-        double value[KS_MAX_ORDER], coefficient[KS_MAX_ORDER] = {0};
-        for (int i = 0; i < p; i++) value[i] = exp((k + 1) * 0.5 * grid->eta * c->node[i]);
-        for (int j = 0; j < p; j++)
-            for (int i = 0; i < p; i++) coefficient[j] += c->transform[j * p + i] * value[i];
-        for (int l = 0; l < p; l++) {
-            double sum = 0;
-            for (int j = 0; j < p; j++) sum += c->power[l * p + j] * coefficient[j];
-            exponential[k * p + l] = sum;
-        }
-    }
+    double value[KS_MAX_TERMS * KS_MAX_ORDER], coefficient[KS_MAX_TERMS * KS_MAX_ORDER];
+    for (int k = 0; k < grid->terms; k++)
+        for (int i = 0; i < p; i++) value[k * p + i] = exp((k + 1) * 0.5 * grid->eta * c->node[i]);
+    ks_product(value, c->transform_t, coefficient, grid->terms, p);
+    ks_product(coefficient, c->power_t, exponential, grid->terms, p);
 }
 
 /* One sweep. side = -1: sources to the left of the target, targets from left to right; side = +1: the mirror image.
  * carried[k] = sum over the sources passed so far of w exp(-(k + 1) |y - centre of the target|). */
-KS_INLINE void ks_sweep_order(int side, const ks_function *function, const ks_boxes *target, const ks_boxes *source,
-                              const ks_grid *grid, const double *exponential, double *restrict polynomial, const int p) {
-    double carried[KS_MAX_TERMS] = {0}, factor[KS_MAX_TERMS];
+KS_INLINE void ks_sweep_order(int side, const ks_job *job, const ks_grid *grid, const double *exponential, const int p) {
+    const ks_boxes *target = job->target, *source = job->source;
+    const int quads = p / 4, terms = grid->terms;
     double weight = 0, distance = 0; /* sum of w, and of w |y - centre of the target| */
-    double toward[KS_MAX_TERMS * KS_MAX_ORDER], away[KS_MAX_TERMS * KS_MAX_ORDER];
-    int terms = grid->terms;
+    double carried[KS_MAX_TERMS] = {0}, decay[KS_MAX_TERMS], factor[2][KS_MAX_TERMS];
+    double toward[KS_MAX_ORDER * KS_MAX_TERMS], away[KS_MAX_TERMS * KS_MAX_ORDER];
     for (int k = 0; k < terms; k++) {
-        factor[k] = side < 0 ? function->left(k + 1) : function->right(k + 1);
+        for (int f = 0; f < job->functions; f++)
+            factor[f][k] = side < 0 ? job->function[f]->left(k + 1) : job->function[f]->right(k + 1);
         for (int l = 0; l < p; l++) { /* places s and t grow to the right, distances to the outside */
-            toward[k * p + l] = exponential[k * p + l] * ((l & 1) ? -side : 1);
+            toward[l * KS_MAX_TERMS + k] = exponential[k * p + l] * ((l & 1) ? -side : 1);
             away[k * p + l] = exponential[k * p + l] * ((l & 1) ? side : 1);
         }
     }
-    double constant = side > 0 ? function->constant : 0, linear = side > 0 ? function->linear : 0;
     ptrdiff_t b = side < 0 ? 0 : source->count - 1, end = side < 0 ? source->count : -1;
     double previous = target->key[side < 0 ? 0 : target->count - 1];
     for (ptrdiff_t i = 0; i < target->count; i++) {
@@ -523,41 +560,43 @@ KS_INLINE void ks_sweep_order(int side, const ks_function *function, const ks_bo
         double key = target->key[a], step = fabs(key - previous) * grid->eta;
         previous = key;
         if (weight > 0) {
-            double decay = ks_exp(-step), power = 1;
-            for (int k = 0; k < terms; k++) carried[k] *= power *= decay;
+            for (int k = 0; k < terms; k++) decay[k] = ks_exp(-step * (k + 1));
+            for (int k = 0; k < terms; k++) carried[k] *= decay[k];
             distance += weight * step;
         }
         for (; b != end && side * (source->key[b] - key) > grid->near; b -= side) {
             const double *moment = source->moment + b * p;
-            double gap = fabs(source->key[b] - key) * grid->eta, decay = ks_exp(-gap), power = 1;
-            for (int k = 0; k < terms; k++) {
-                double sum = 0;
-                for (int l = 0; l < p; l++) sum += toward[k * p + l] * moment[l];
-                power *= decay;
-                carried[k] += power * sum;
-            }
+            double gap = fabs(source->key[b] - key) * grid->eta, sum[KS_MAX_TERMS] = {0};
+            for (int k = 0; k < terms; k++) decay[k] = ks_exp(-gap * (k + 1));
+            for (int l = 0; l < p; l++)
+                for (int k = 0; k < terms; k++) sum[k] += toward[l * KS_MAX_TERMS + k] * moment[l];
+            for (int k = 0; k < terms; k++) carried[k] += decay[k] * sum[k];
             weight += moment[0];
             distance += moment[0] * gap + side * 0.5 * grid->eta * moment[1];
         }
         if (weight == 0) continue;
-        double *out = polynomial + a * p;
-        for (int k = 0; k < terms; k++) {
-            double amount = factor[k] * carried[k];
-            for (int l = 0; l < p; l++) out[l] += amount * away[k * p + l];
+        for (int f = 0; f < job->functions; f++) {
+            double *polynomial = job->polynomial[f] + a * p;
+            ks_quad *out = (ks_quad *)polynomial;
+            for (int k = 0; k < terms; k++) {
+                const ks_quad *shape = (const ks_quad *)(away + k * p);
+                for (int l = 0; l < quads; l++) out[l] += factor[f][k] * carried[k] * shape[l];
+            }
+            if (side > 0) {
+                double linear = job->function[f]->linear;
+                polynomial[0] += job->function[f]->constant * weight + linear * distance;
+                polynomial[1] -= linear * weight * 0.5 * grid->eta;
+            }
         }
-        out[0] += constant * weight + linear * distance;
-        out[1] -= linear * weight * 0.5 * grid->eta;
     }
 }
 
-KS_MULTIVERSION static void ks_sweep(int side, const ks_function *function, const ks_boxes *target,
-                                     const ks_boxes *source, const ks_grid *grid, const double *exponential,
-                                     double *polynomial) {
+KS_MULTIVERSION static void ks_sweep(int side, const ks_job *job, const ks_grid *grid, const double *exponential) {
     switch (grid->order) {
-    case 4: ks_sweep_order(side, function, target, source, grid, exponential, polynomial, 4); break;
-    case 8: ks_sweep_order(side, function, target, source, grid, exponential, polynomial, 8); break;
-    case 12: ks_sweep_order(side, function, target, source, grid, exponential, polynomial, 12); break;
-    default: ks_sweep_order(side, function, target, source, grid, exponential, polynomial, 16);
+    case 4: ks_sweep_order(side, job, grid, exponential, 4); break;
+    case 8: ks_sweep_order(side, job, grid, exponential, 8); break;
+    case 12: ks_sweep_order(side, job, grid, exponential, 12); break;
+    default: ks_sweep_order(side, job, grid, exponential, 16);
     }
 }
 
@@ -571,11 +610,10 @@ KS_INLINE void ks_gather_order(const ks_boxes *boxes, const ks_side *side, ptrdi
         int count = (int)(stop - at < KS_BLOCK ? stop - at : KS_BLOCK);
         ks_locate(boxes, side, at, count, per_width, row, place);
         for (int i = 0; i < count; i++) {
-            const double *c = boxes->table + (ptrdiff_t)row[i] * order;
-            double t = place[i], t2 = t * t, t4 = t2 * t2, part[4];
-            for (int k = 0; k < 4; k++) part[k] = c[order - 4 + k];
-            for (int l = order - 8; l >= 0; l -= 4)
-                for (int k = 0; k < 4; k++) part[k] = part[k] * t4 + c[l + k];
+            const ks_quad *c = (const ks_quad *)(boxes->table + (ptrdiff_t)row[i] * order);
+            double t = place[i], t2 = t * t, t4 = t2 * t2;
+            ks_quad part = c[order / 4 - 1];
+            for (int l = order / 4 - 2; l >= 0; l--) part = part * t4 + c[l];
             result[i] = (part[0] + part[2] * t2) + (part[1] + part[3] * t2) * t;
         }
         if (side->weight)
@@ -597,16 +635,23 @@ KS_MULTIVERSION static void ks_gather_piece(const ks_boxes *boxes, const ks_side
     }
 }
 
-/* out_i = factor w_i times the polynomial of the box of number i. The polynomials replace the moments in the table;
- * rows without a polynomial hold zeros. */
-static void ks_gather(ks_boxes *boxes, const ks_side *side, const ks_grid *grid, const double *polynomial,
-                      double factor, void *out, int threads) {
-    int order = grid->order, pieces = ks_pieces(side->n, 8192);
+/* The polynomials, times `factor`, replace the moments in the table; rows without a polynomial hold zeros. */
+static void ks_place(ks_boxes *boxes, const double *polynomial, double factor, int order) {
     for (ptrdiff_t a = 0; a < boxes->count; a++)
         for (int k = 0; k < order; k++) boxes->table[boxes->row[a] * order + k] = factor * polynomial[a * order + k];
-#pragma omp parallel for num_threads(threads) if (pieces > 1 && threads > 1)
-    for (int c = 0; c < pieces; c++)
-        ks_gather_piece(boxes, side, side->n * c / pieces, side->n * (c + 1) / pieces, 1 / grid->width, out, order);
+}
+
+/* out[s][i] = w_i times the polynomial of the box of number i of side s, where out[s] is wanted. */
+static void ks_gather(const ks_boxes *boxes, const ks_side *side, const ks_grid *grid, void *const *out, int threads) {
+    int pieces[2];
+    for (int s = 0; s < 2; s++) pieces[s] = out[s] ? ks_pieces(side[s].n, 8192) : 0;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int i = 0; i < pieces[0] + pieces[1]; i++) {
+        int s = i >= pieces[0], c = i - s * pieces[0];
+        ptrdiff_t n = side[s].n;
+        ks_gather_piece(boxes + s, side + s, n * c / pieces[s], n * (c + 1) / pieces[s], 1 / grid->width, out[s],
+                        grid->order);
+    }
 }
 
 /* ---- all together ----------------------------------------------------------------------------------------- */
@@ -634,26 +679,20 @@ static void ks_unmirror(double *polynomial, ptrdiff_t count, int order) {
         }
 }
 
-typedef struct {
-    const ks_function *function;
-    const ks_boxes *target, *source;
-    const double *matrix;
-    double *polynomial;
-} ks_job;
-
 /* Every job's polynomials on its target boxes. */
 static void ks_run_jobs(const ks_job *job, int jobs, const ks_grid *grid, const double *exponential, int threads) {
-    for (int j = 0; j < jobs; j++) {
-        ptrdiff_t count = job[j].target->count;
-#pragma omp parallel for num_threads(threads) if (count > 64 && threads > 1)
-        for (int c = 0; c < 64; c++)
-            ks_near_piece(job[j].target, count * c / 64, count * (c + 1) / 64, job[j].source, grid, job[j].matrix,
-                          job[j].polynomial);
+    const int pieces = 32;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int i = 0; i < jobs * pieces; i++) {
+        const ks_job *j = job + i / pieces;
+        ptrdiff_t count = j->target->count, c = i % pieces;
+        for (int f = 0; f < j->functions; f++)
+            ks_near_piece(j->target, count * c / pieces, count * (c + 1) / pieces, j->source, grid, j->matrix[f],
+                          j->polynomial[f]);
     }
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-    for (int j = 0; j < jobs; j++)
-        for (int side = -1; side <= 1; side += 2)
-            ks_sweep(side, job[j].function, job[j].target, job[j].source, grid, exponential, job[j].polynomial);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int i = 0; i < jobs; i++)
+        for (int s = -1; s <= 1; s += 2) ks_sweep(s, job + i, grid, exponential);
 }
 
 /* side[0] holds the x, side[1] the y, boxes likewise. Returns 0 when out of memory. */
@@ -666,8 +705,7 @@ static int ks_sum_by_boxes(const ks_kernel *kernel, const ks_side *side, const k
     ks_boxes boxes[2] = {{0}}, mirror[2] = {{0}};
     double *matrix = (double *)malloc(2 * matrices * sizeof(double)), *polynomial[3] = {0};
 
-    for (int s = 0; s < 2; s++)
-        if (!ks_spread(boxes + s, side + s, range + s, grid, threads)) goto end;
+    if (!ks_spread(boxes, side, range, grid, threads)) goto end;
     for (int j = 0; j < 3; j++) {
         polynomial[j] = (double *)malloc(boxes[j == 2].count * order * sizeof(double));
         if (!polynomial[j]) goto end;
@@ -676,25 +714,26 @@ static int ks_sum_by_boxes(const ks_kernel *kernel, const ks_side *side, const k
     ks_chebyshev_fill(&chebyshev, order);
     ks_fill_exponentials(grid, &chebyshev, exponential);
     ks_fill_matrices(&kernel->value, grid, &chebyshev, matrix);
-    ks_job job[3] = {{&kernel->value, boxes, boxes + 1, matrix, polynomial[0]}};
-    int jobs = 1;
     if (slope[0] || slope[1]) ks_fill_matrices(&kernel->slope, grid, &chebyshev, matrix + matrices);
-    if (slope[0]) job[jobs++] = (ks_job){&kernel->slope, boxes, boxes + 1, matrix + matrices, polynomial[1]};
+    ks_job job[2] = {{boxes, boxes + 1, slope[0] ? 2 : 1, {&kernel->value, &kernel->slope},
+                      {matrix, matrix + matrices}, {polynomial[0], polynomial[1]}}};
     if (slope[1]) {
         for (int s = 0; s < 2; s++)
             if (!ks_mirror(boxes + s, order, mirror + s)) goto end;
-        job[jobs++] = (ks_job){&kernel->slope, mirror + 1, mirror, matrix + matrices, polynomial[2]};
+        job[1] = (ks_job){mirror + 1, mirror, 1, {&kernel->slope}, {matrix + matrices}, {polynomial[2]}};
     }
+    int jobs = slope[1] ? 2 : 1;
     ks_run_jobs(job, jobs, grid, exponential, threads);
 
     *value = 0;
     for (ptrdiff_t i = 0; i < boxes[0].count * order; i++) *value += polynomial[0][i] * boxes[0].moment[i];
     *value *= factor;
-    if (slope[0]) ks_gather(boxes, side, grid, polynomial[1], -factor / temperature, slope[0], threads);
+    if (slope[0]) ks_place(boxes, polynomial[1], -factor / temperature, order);
     if (slope[1]) {
         ks_unmirror(polynomial[2], boxes[1].count, order);
-        ks_gather(boxes + 1, side + 1, grid, polynomial[2], factor / temperature, slope[1], threads);
+        ks_place(boxes + 1, polynomial[2], factor / temperature, order);
     }
+    ks_gather(boxes, side, grid, slope, threads);
     done = 1;
 end:
     for (int s = 0; s < 2; s++) {
@@ -744,12 +783,12 @@ enum { KS_OK, KS_BAD_X, KS_BAD_Y, KS_NO_MEMORY };
 static int ks_pair_sum(const ks_kernel *kernel, const ks_side *side, double temperature, double factor, double limit,
                        double *value, void *const *slope, int threads) {
     ks_range range[2];
-    for (int s = 0; s < 2; s++) {
-        range[s] = ks_range_of(side + s, threads);
+    ks_ranges(side, range);
+    for (int s = 0; s < 2; s++)
         if (range[s].bad || range[s].low < -limit || range[s].high > limit) return s ? KS_BAD_Y : KS_BAD_X;
-    }
     double cost;
     ks_grid grid = ks_choose_grid(kernel, side, range, temperature, &cost);
+    if (cost < KS_WORTH_THREADS) threads = 1;
     int done = cost > kernel->direct_cost * (double)side[0].n * (double)side[1].n
                    ? ks_sum_directly(kernel, side, temperature, factor, value, slope)
                    : ks_sum_by_boxes(kernel, side, &grid, range, temperature, factor, value, slope, threads);

@@ -41,7 +41,7 @@ static int ks_threads(void) { return 1; }
     }
 
 /* softplus(d) = log(1 + exp(d)): for d < 0 the series of log(1 + u) at u = exp(d); softplus(d) = d + softplus(-d).
- * Its singularities are at odd multiples of i pi. Tails from 4 on: exp(-4 * 9) = 2e-16, exp(-4 * 5) = 2e-9. */
+ * Its singularities are at odd multiples of i pi. What the tails leave out: exp(-3 * 12) = 2e-16, exp(-2.5 * 8) = 2e-9. */
 static double ks_softplus_tail(int k) { return (k & 1 ? 1.0 : -1.0) / k; }
 static double ks_sigmoid_left(int k) { return k & 1 ? 1.0 : -1.0; }
 static double ks_sigmoid_right(int k) { return k & 1 ? -1.0 : 1.0; }
@@ -54,8 +54,8 @@ static const ks_kernel KS_SOFTPLUS = {
     .value = {ks_softplus_at, ks_softplus_tail, ks_softplus_tail, 0.0, 1.0},
     .slope = {ks_sigmoid_at, ks_sigmoid_left, ks_sigmoid_right, 1.0, 0.0},
     .pole = 3.14159265358979323846,
-    .reach = {4.0, 4.0},
-    .terms = {9, 5},
+    .reach = {3.0, 2.5},
+    .terms = {12, 8},
     .direct = ks_softplus_direct,
     .direct_cost = 2.2,
 };
