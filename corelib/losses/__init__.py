@@ -1,5 +1,6 @@
 """Losses: what you minimise. Tensors in, tensors out; arrays in, arrays out."""
 
+from corelib.losses.clicks import click_loss, pairwise_click_loss, squared_click_loss
 from corelib.losses.contrastive import (
     InfoNCELoss,
     MultiSimilarityLoss,
@@ -35,15 +36,18 @@ __all__ = [
     "SquaredErrorLoss",
     "TaylorSoftmaxLoss",
     "ZLoss",
+    "click_loss",
     "idealized_ranking_accuracy",
     "info_nce",
     "mann_whitney_loss",
     "multi_similarity_loss",
     "multi_similarity_miner",
     "ordered_contrast_loss",
+    "pairwise_click_loss",
     "preference_loss",
     "ranking_accuracy",
     "sequence_log_probability",
     "set_contrast_loss",
     "spherical_loss",
+    "squared_click_loss",
 ]
