@@ -1,6 +1,7 @@
 """Losses: what you minimise. Tensors in, tensors out; arrays in, arrays out."""
 
 from corelib.losses.clicks import click_loss, pairwise_click_loss, squared_click_loss
+from corelib.losses.confusion import confusion_loss, soft_confusion_matrix
 from corelib.losses.contrastive import (
     InfoNCELoss,
     MultiSimilarityLoss,
@@ -37,6 +38,7 @@ __all__ = [
     "TaylorSoftmaxLoss",
     "ZLoss",
     "click_loss",
+    "confusion_loss",
     "idealized_ranking_accuracy",
     "info_nce",
     "mann_whitney_loss",
@@ -48,6 +50,7 @@ __all__ = [
     "ranking_accuracy",
     "sequence_log_probability",
     "set_contrast_loss",
+    "soft_confusion_matrix",
     "spherical_loss",
     "squared_click_loss",
 ]
