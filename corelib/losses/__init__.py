@@ -9,6 +9,7 @@ from corelib.losses.contrastive import (
     multi_similarity_loss,
     multi_similarity_miner,
 )
+from corelib.losses.coverage import coverage, dco_loss
 from corelib.losses.pairwise import MannWhitneyLoss, mann_whitney_loss
 from corelib.losses.preference import (
     idealized_ranking_accuracy,
@@ -39,6 +40,8 @@ __all__ = [
     "ZLoss",
     "click_loss",
     "confusion_loss",
+    "coverage",
+    "dco_loss",
     "idealized_ranking_accuracy",
     "info_nce",
     "mann_whitney_loss",
