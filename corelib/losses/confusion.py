@@ -168,16 +168,17 @@ def confusion_loss(
     counts = _soft_counts(logits, labels, sharpness, threshold)
     check_choice(metric, "metric", _METRICS)
     check_reduction(reduction)
-    value = _metric(counts, metric, check_positive(beta, "beta") ** 2)
+    beta = check_positive(beta, "beta")
+    value = _metric(counts, metric, 1 / (1 + beta**-2) if beta > 1 else beta**2 / (1 + beta**2))
     return reduce(1 - value, reduction).to(logits.dtype)
 
 
-def _metric(counts: torch.Tensor, metric: str, beta2: float) -> torch.Tensor:
+def _metric(counts: torch.Tensor, metric: str, recall_weight: float) -> torch.Tensor:
     (tn, fp), (fn, tp) = (row.unbind(-1) for row in counts.unbind(-2))
     if metric == "accuracy":
         return (tp + tn) / counts.sum((-2, -1))
     if metric == "f_beta":
-        return _ratio(tp, tp + (beta2 * fn + fp) / (1 + beta2))
+        return _ratio(tp, tp + recall_weight * fn + (1 - recall_weight) * fp)
     if metric == "jaccard":
         return _ratio(tp, tp + fp + fn)
     negatives, positives = tn + fp, fn + tp

@@ -3,29 +3,36 @@
 import numpy as np
 
 
-def check_reals(value: object, name: str, *, size: int | None = None) -> np.ndarray:
-    """``value`` as a one-dimensional float64 array of finite numbers (of ``size`` entries)."""
+def check_reals(value: object, name: str, *, like: tuple[str, int] | None = None) -> np.ndarray:
+    """``value`` as a one-dimensional float64 array of finite numbers, as many as the array that ``like`` names has."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-dimensional; got shape {array.shape}")
-    if size is not None and len(array) != size:
-        raise ValueError(f"{name} must have {size} entries; got {len(array)}")
+    if like is not None and len(array) != like[1]:
+        raise ValueError(f"{name} must have as many entries as {like[0]} ({like[1]}); got {len(array)}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite; {int((~np.isfinite(array)).sum())} entries are NaN or infinite")
     return array.astype(np.float64)
 
 
-def check_indices(value: object, name: str, *, below: int, size: int | None = None) -> np.ndarray:
-    """``value`` as a one-dimensional int64 array of indices in ``[0, below)`` (of ``size`` entries)."""
+def check_indices(value: object, name: str, *, below: int, like: tuple[str, int] | None = None) -> np.ndarray:
+    """``value`` as a one-dimensional int64 array of indices in ``[0, below)``, as many as ``like`` says."""
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold integers; got dtype {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-dimensional; got shape {array.shape}")
-    if size is not None and len(array) != size:
-        raise ValueError(f"{name} must have {size} entries; got {len(array)}")
+    if like is not None and len(array) != like[1]:
+        raise ValueError(f"{name} must have as many entries as {like[0]} ({like[1]}); got {len(array)}")
     if len(array) and (array.min() < 0 or array.max() >= below):
         raise ValueError(f"{name} must lie in 0..{below - 1}; got {array.min()}..{array.max()}")
     return array.astype(np.int64)
+
+
+def check_range(array: np.ndarray, name: str, low: float, high: float) -> np.ndarray:
+    """``array`` if all entries lie in ``[low, high]``."""
+    if len(array) and (array.min() < low or array.max() > high):
+        raise ValueError(f"{name} must lie in {low:g}..{high:g}; got {array.min():g}..{array.max():g}")
+    return array

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corelib._checks import check_int, check_positive, check_real
+from corelib._checks import check_int, check_real
 from corelib.ratings._arrays import check_indices, check_reals
 
 
@@ -41,7 +41,7 @@ def fit_bradley_terry(
     weight : array_like of float, shape (games,), optional
         Not negative; 1 each by default.
     precision : float, default 1e-3
-        Of the prior N(0, 1/precision) on each strength. Without it a player that never lost would be infinitely
+        Of the prior N(0, 1/precision) on each strength, at least 1e-9. Without it a player that never lost would be infinitely
         strong, and groups that never met could not be compared.
     tolerance : float, default 1e-10
         Stop when no strength moves by more.
@@ -72,13 +72,15 @@ def fit_bradley_terry(
     """
     players = check_int(players, "players", minimum=2)
     winner = check_indices(winner, "winner", below=players)
-    loser = check_indices(loser, "loser", below=players, size=len(winner))
+    loser = check_indices(loser, "loser", below=players, like=("winner", len(winner)))
     if (winner == loser).any():
         raise ValueError(f"loser must differ from winner; {int((winner == loser).sum())} games do not")
-    weight = np.ones(len(winner)) if weight is None else check_reals(weight, "weight", size=len(winner))
+    weight = np.ones(len(winner)) if weight is None else check_reals(weight, "weight", like=("winner", len(winner)))
     if (weight < 0).any():
         raise ValueError(f"weight must not be negative; got {weight.min()}")
-    precision = check_positive(precision, "precision")
+    precision = check_real(precision, "precision")
+    if precision < 1e-9:
+        raise ValueError(f"precision must be at least 1e-9, or the strengths are not determined; got {precision}")
     tolerance = check_real(tolerance, "tolerance")
     max_iterations = check_int(max_iterations, "max_iterations", minimum=1)
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corelib._checks import check_positive
-from corelib.ratings._arrays import check_indices, check_reals
+from corelib._checks import check_positive, check_real
+from corelib.ratings._arrays import check_indices, check_range, check_reals
 
 _SCALE = 173.7178
 _CENTRE = 1500.0
@@ -46,13 +46,13 @@ def glicko2_period(
     Parameters
     ----------
     rating, deviation, volatility : array_like of float, shape (players,)
-        The state at the start. New players have 1500, 350 and 0.06.
+        The state at the start, in -1e5..1e5, 1e-3..1e5 and 1e-6..10. New players have 1500, 350 and 0.06.
     player, opponent : array_like of int, shape (games,)
         Who met whom. Each game is listed once and changes both sides.
     score : array_like of float, shape (games,)
         What ``player`` scored: 1 for a win, 0.5 for a draw, 0 for a loss; ``opponent`` scored the rest.
     tau : float, default 0.5
-        How much volatilities may change in a period; sensible values lie between 0.3 and 1.2.
+        How much volatilities may change in a period, in 0.01..10; sensible values lie between 0.3 and 1.2.
     max_deviation : float, default 350
         No deviation grows beyond this.
 
@@ -63,8 +63,8 @@ def glicko2_period(
     Raises
     ------
     TypeError, ValueError
-        If an array has the wrong type or length, is not finite, a player is out of range or meets itself, a score
-        lies outside 0..1, a deviation or volatility is not positive, or ``tau`` or ``max_deviation`` is not.
+        If an array has the wrong type or length, is not finite, a number lies outside its range, or a player
+        meets itself.
 
     Notes
     -----
@@ -84,28 +84,25 @@ def glicko2_period(
     >>> print(round(new.rating[0], 2), round(new.deviation[0], 2), round(new.volatility[0], 5))
     1464.05 151.52 0.06
     """
-    tau, max_deviation = check_positive(tau, "tau"), check_positive(max_deviation, "max_deviation")
-    rating = check_reals(rating, "rating")
+    tau, max_deviation = check_real(tau, "tau"), check_positive(max_deviation, "max_deviation")
+    check_range(np.array([tau]), "tau", 0.01, 10)
+    rating = check_range(check_reals(rating, "rating"), "rating", -1e5, 1e5)
     players = len(rating)
-    deviation = check_reals(deviation, "deviation", size=players)
-    volatility = check_reals(volatility, "volatility", size=players)
-    for value, name in ((deviation, "deviation"), (volatility, "volatility")):
-        if (value <= 0).any():
-            raise ValueError(f"{name} must be greater than 0; got {value.min()}")
+    deviation = check_reals(deviation, "deviation", like=("rating", players))
+    volatility = check_reals(volatility, "volatility", like=("rating", players))
+    check_range(deviation, "deviation", 1e-3, 1e5), check_range(volatility, "volatility", 1e-6, 10)
     player = check_indices(player, "player", below=players)
-    opponent = check_indices(opponent, "opponent", below=players, size=len(player))
+    opponent = check_indices(opponent, "opponent", below=players, like=("player", len(player)))
     if (player == opponent).any():
         raise ValueError(f"opponent must differ from player; {int((player == opponent).sum())} games do not")
-    score = check_reals(score, "score", size=len(player))
-    if ((score < 0) | (score > 1)).any():
-        raise ValueError(f"score must lie in 0..1; got {score.min()}..{score.max()}")
+    score = check_range(check_reals(score, "score", like=("player", len(player))), "score", 0, 1)
 
     mu, phi = (rating - _CENTRE) / _SCALE, deviation / _SCALE
     g = 1 / np.sqrt(1 + 3 * (phi / np.pi) ** 2)
     information, surprise = np.zeros(players), np.zeros(players)
     for me, other, mine in ((player, opponent, score), (opponent, player, 1 - score)):
         weight = g[other]
-        expected = 1 / (1 + np.exp(-weight * (mu[me] - mu[other])))
+        expected = 0.5 + 0.5 * np.tanh(weight * (mu[me] - mu[other]) / 2)
         information += np.bincount(me, weight**2 * expected * (1 - expected), players)
         surprise += np.bincount(me, weight * (mine - expected), players)
 

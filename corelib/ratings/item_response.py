@@ -171,8 +171,8 @@ def _sparse(responses, solver, item, shape) -> _Answers:
     if not isinstance(shape, tuple) or len(shape) != 2:
         raise ValueError(f"shape must be (solvers, items) where solver and item are given; got {shape!r}")
     solvers, items = check_int(shape[0], "shape[0]", minimum=1), check_int(shape[1], "shape[1]", minimum=1)
-    solver = check_indices(solver, "solver", below=solvers, size=len(values))
-    item = check_indices(item, "item", below=items, size=len(values))
+    solver = check_indices(solver, "solver", below=solvers, like=("responses", len(values)))
+    item = check_indices(item, "item", below=items, like=("responses", len(values)))
     order = np.lexsort((item, solver))
     solver, item = solver[order], item[order]
     twice = int(((np.diff(solver) == 0) & (np.diff(item) == 0)).sum())

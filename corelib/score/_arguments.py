@@ -16,10 +16,12 @@ def check_points(x: object, name: str) -> torch.Tensor:
     return points
 
 
-def check_like(value: object, name: str, x: torch.Tensor, shape: tuple[int | None, ...]) -> torch.Tensor:
-    """``value`` if it is a finite tensor of ``x``'s dtype and device and of ``shape`` (None: any length)."""
+def check_like(
+    value: object, name: str, x: torch.Tensor, shape: tuple[int | None, ...], x_name: str = "x"
+) -> torch.Tensor:
+    """``value`` if it is a finite tensor of the dtype and device and of ``shape`` (None: any length)."""
     tensor = check_finite(check_tensor(value, name, ndim=len(shape)), name)
-    check_same(x, "x", tensor, name)
+    check_same(x, x_name, tensor, name)
     if any(want is not None and got != want for got, want in zip(tensor.shape, shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "")
         raise ValueError(f"{name} must have shape ({wanted}); got {tuple(tensor.shape)}")
@@ -72,9 +74,11 @@ def check_weights(weights: object, name: str, x: torch.Tensor, count: int) -> to
     return tensor
 
 
-def check_no_overflow(result: torch.Tensor, what: str) -> torch.Tensor:
+def check_no_overflow(
+    result: torch.Tensor, what: str, why: str = "sigma is too small for the distance between x and the data"
+) -> torch.Tensor:
     """``result`` if it is finite; finite arguments give anything else only by overflow."""
     if not bool(torch.isfinite(result.detach()).all()):
         dtype = str(result.dtype).removeprefix("torch.")
-        raise ValueError(f"{what} overflows {dtype}: sigma is too small for the distance between x and the data")
+        raise ValueError(f"{what} overflows {dtype}: {why}")
     return result

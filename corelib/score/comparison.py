@@ -1,5 +1,7 @@
 """How much of one score function another explains."""
 
+import math
+
 import torch
 
 from corelib._tensors import FLOATS, accepts_numpy, check_finite, check_same
@@ -55,6 +57,8 @@ def explained_variance(reference, approximation):
         )
     wide = reference.to(torch.float64)
     total = wide.square().sum()
+    if not math.isfinite(float(total.detach())):
+        raise ValueError("reference is too large: its squares overflow float64")
     if float(total.detach()) == 0:
         raise ValueError("reference must not be zero everywhere: there is no variance to explain")
     return (1 - (wide - approximation.to(torch.float64)).square().sum() / total).to(reference.dtype)

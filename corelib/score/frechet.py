@@ -40,9 +40,10 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
     """
     covariance_a = _check_covariance(covariance_a, "covariance_a")
     d = len(covariance_a)
-    mean_a = check_like(mean_a, "mean_a", covariance_a, (d,))
-    mean_b = check_like(mean_b, "mean_b", covariance_a, (d,))
-    covariance_b = _check_covariance(check_like(covariance_b, "covariance_b", covariance_a, (d, d)), "covariance_b")
+    mean_a = check_like(mean_a, "mean_a", covariance_a, (d,), "covariance_a")
+    mean_b = check_like(mean_b, "mean_b", covariance_a, (d,), "covariance_a")
+    covariance_b = check_like(covariance_b, "covariance_b", covariance_a, (d, d), "covariance_a")
+    _check_covariance(covariance_b, "covariance_b")
     a, b = covariance_a.to(torch.float64), covariance_b.to(torch.float64)
     values, vectors = torch.linalg.eigh(a)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T

@@ -198,7 +198,7 @@ def gaussian_flow(x, mean, eigenvalues, eigenvectors, sigma_from, sigma_to):
         moved = (along * coefficients) @ eigenvectors.mT
     else:
         moved = outside * centred + ((along - outside) * coefficients) @ eigenvectors.mT
-    return check_no_overflow(mean + moved, "the flow")
+    return check_no_overflow(mean + moved, "the flow", "sigma_to is too large, or sigma_from too small")
 
 
 def log_density_and_score(x, mean, eigenvalues, eigenvectors, variance):

@@ -93,9 +93,9 @@ def kernel_descent(kernel: Tensor, targets: Tensor, cross_kernel: Tensor, lr: fl
     """
     kernel = check_points(kernel, "kernel")
     n = len(kernel)
-    check_like(kernel, "kernel", kernel, (n, n))
-    targets = check_like(targets, "targets", kernel, (n, None))
-    cross_kernel = check_like(cross_kernel, "cross_kernel", kernel, (None, n))
+    check_like(kernel, "kernel", kernel, (n, n), "kernel")
+    targets = check_like(targets, "targets", kernel, (n, None), "kernel")
+    cross_kernel = check_like(cross_kernel, "cross_kernel", kernel, (None, n), "kernel")
     lr = check_positive(lr, "lr")
     if not isinstance(steps, list | tuple) or not all(type(k) is int and k >= 0 for k in steps):
         raise ValueError(f"steps must be a list of integers of at least 0; got {steps!r}")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from corelib._checks import check_choice, check_int, check_positive
 from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
-from corelib.score._arguments import check_like, check_points, check_sigma
+from corelib.score._arguments import check_like, check_no_overflow, check_points, check_sigma
 
 
 @accepts_numpy("denoised", "clean", "sigma")
@@ -30,7 +30,7 @@ def denoising_loss(
     sigma_data : float
         Standard deviation of the data, for the "edm" weighting.
     weighting : {"edm", "score", "none"}
-        "edm": (sigma^2 + sigma_data^2) / (sigma sigma_data)^2, which gives every noise level the same weight at the
+        "edm": 1 / sigma^2 + 1 / sigma_data^2, which gives every noise level the same weight at the
         start of training; "score": 1 / sigma^4, the squared error of the score itself; "none": 1.
 
     Returns
@@ -62,11 +62,12 @@ def denoising_loss(
     sigma_data = check_positive(sigma_data, "sigma_data")
     noise = check_sigma(sigma, "sigma", denoised)[:, 0]
     if weighting == "edm":
-        weight = (noise**2 + sigma_data**2) / (noise * sigma_data) ** 2
+        weight = noise**-2 + 1 / sigma_data / sigma_data
     else:
         weight = noise**-4 if weighting == "score" else torch.ones_like(noise)
     errors = (denoised - clean).to(torch.float64).square().sum(1)
-    return (weight * errors).mean().to(denoised.dtype)
+    loss = (weight * errors).mean().to(denoised.dtype)
+    return check_no_overflow(loss, "the loss", "sigma or sigma_data is too small for denoised - clean")
 
 
 def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -191,7 +192,7 @@ def contractive_penalty(encoder: Tensor, decoder: Tensor, slopes: Tensor) -> Ten
     """
     encoder, slopes = check_points(encoder, "encoder"), check_points(slopes, "slopes")
     hidden, dimensions = encoder.shape
-    decoder = check_like(decoder, "decoder", encoder, (dimensions, hidden))
+    decoder = check_like(decoder, "decoder", encoder, (dimensions, hidden), "encoder")
     if slopes.shape[1] != hidden:
         raise ValueError(f"slopes must have {hidden} columns, one per row of encoder; got shape {tuple(slopes.shape)}")
     check_same(encoder, "encoder", slopes, "slopes")
