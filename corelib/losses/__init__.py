@@ -10,6 +10,13 @@ from corelib.losses.contrastive import (
     multi_similarity_miner,
 )
 from corelib.losses.coverage import coverage, dco_loss
+from corelib.losses.listwise import (
+    jeffreys_loss,
+    list_kl_loss,
+    pairwise_softmax_loss,
+    rerank_loss,
+    rerank_weights,
+)
 from corelib.losses.pairwise import MannWhitneyLoss, mann_whitney_loss
 from corelib.losses.preference import (
     idealized_ranking_accuracy,
@@ -44,13 +51,18 @@ __all__ = [
     "dco_loss",
     "idealized_ranking_accuracy",
     "info_nce",
+    "jeffreys_loss",
+    "list_kl_loss",
     "mann_whitney_loss",
     "multi_similarity_loss",
     "multi_similarity_miner",
     "ordered_contrast_loss",
     "pairwise_click_loss",
+    "pairwise_softmax_loss",
     "preference_loss",
     "ranking_accuracy",
+    "rerank_loss",
+    "rerank_weights",
     "sequence_log_probability",
     "set_contrast_loss",
     "soft_confusion_matrix",
