@@ -3,6 +3,7 @@
 Run ``python book/_figures/noise_to_score.py``; it writes ``noise-to-score.png`` beside itself.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -46,7 +47,7 @@ def flow(start: np.ndarray, data: np.ndarray) -> dict[float, np.ndarray]:
     """The points at every noise level, following dx/dsigma = -sigma * score(x, sigma) by Heun's steps."""
     levels = np.geomspace(SIGMA_MAX, SIGMA_MIN, STEPS + 1)
     x, states = start, {SIGMA_MAX: start}
-    for high, low in zip(levels, levels[1:], strict=False):
+    for high, low in pairwise(levels):
         slope = -high * empirical_score(x, data, high)
         guess = x + (low - high) * slope
         x = x + (low - high) * (slope - low * empirical_score(guess, data, low)) / 2

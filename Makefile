@@ -1,0 +1,93 @@
+# make book   the environment (.venv), the library, the book (_build/html)
+# make test   all of it again as needed, then every test
+# make help   the rest
+
+VENV := .venv
+PY := $(VENV)/bin/python
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+PORT ?= 8000
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := $(ONE_THREAD) $(PY) -m pytest -q -n $(JOBS) --dist loadfile
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=120
+
+BUILD := build/stamps
+KERNELS := setup.py $(wildcard corelib/kernels/*.pyx corelib/kernels/*.h)
+PAGES := _config.yml _toc.yml CONTRIBUTING.md $(shell find book -type f -not -name ledger.md -not -path '*/.ipynb_checkpoints/*') \
+	$(shell find corelib -name '*.py')
+
+.PHONY: book test serve chapter bench test-portable clean help
+
+book: $(BUILD)/book
+	@echo "The book: _build/html/index.html (make serve shows it)"
+
+test: $(BUILD)/test-requirements $(BUILD)/book
+	$(PYTEST) -m "not mutation" tests
+	$(PYTEST) $(NBVAL) book
+	$(PYTEST) -m mutation tests
+
+serve: $(BUILD)/book
+	@echo "The book is at http://localhost:$(PORT); Ctrl-C stops."
+	@$(PY) -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
+
+chapter: $(BUILD)/library
+	@test -n "$(NAME)" || { echo "which chapter? make chapter NAME=mw-loss"; exit 2; }
+	@test -n "$(wildcard book/*/$(NAME).ipynb)" || { echo "there is no book/*/$(NAME).ipynb"; exit 2; }
+	$(PY) -m corelib.lab.chapter $(wildcard book/*/$(NAME).ipynb)
+
+bench: $(BUILD)/bench-requirements
+	$(PY) -m benchmarks
+
+test-portable: $(BUILD)/test-requirements
+	$(PY) tests/portable.py
+
+clean:
+	rm -rf _build build book/ledger.md corelib/kernels/*.c corelib/kernels/*.so
+
+help:
+	@echo "make book                  the environment (.venv), the library, the book (_build/html)"
+	@echo "make test                  every test, every chapter executed and compared, the site in a browser"
+	@echo "make serve                 show the book at http://localhost:$(PORT)"
+	@echo "make chapter NAME=mw-loss  execute one notebook in place"
+	@echo "make bench                 time the library against its peers"
+	@echo "make test-portable         compare the chapters as if on other machines"
+	@echo "make clean                 remove what was built; the environment stays"
+	@echo "PYTHON=python3.12 chooses the Python of the environment, JOBS=4 the number of parallel tests."
+
+# --- what is done once, until what it depends on changes ---
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; name it: make book PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11; name a newer one: make book PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create environments: install its venv package (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
+		|| { echo "$(PYTHON) has no header files: install its development package (Debian, Ubuntu: apt install python3-dev)"; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || { echo "a C compiler is needed (Debian, Ubuntu: apt install build-essential)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(BUILD)/requirements: pyproject.toml constraints.txt | $(PY)
+	@mkdir -p $(BUILD)
+	$(PIP_INSTALL) setuptools cython
+	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	$(PIP_INSTALL) --no-build-isolation -e ".[book]"
+	@touch $@
+
+$(BUILD)/test-requirements: $(BUILD)/requirements
+	$(PIP_INSTALL) --no-build-isolation -e ".[test]"
+	@touch $@
+
+$(BUILD)/bench-requirements: $(BUILD)/test-requirements $(BUILD)/library
+	$(PIP_INSTALL) --no-build-isolation -e ".[bench]"
+	@touch $@
+
+$(BUILD)/library: $(BUILD)/requirements $(KERNELS)
+	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	@touch $@
+
+# A page that was read with a warning would pass the next time, so after a failure all pages are read anew.
+$(BUILD)/book: $(BUILD)/library $(PAGES)
+	$(PY) -m corelib.lab.ledger book book/ledger.md
+	$(ONE_THREAD) $(VENV)/bin/jupyter-book build . -n -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
+	@touch $@

@@ -1,0 +1,131 @@
+"""Opens pages of the built book in headless Chromium and says what is wrong with them."""
+
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import axe_playwright_python
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+
+SITE = Path(__file__).resolve().parent.parent / "_build" / "html"
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+MATHS_IS_DONE = "() => !window.MathJax || MathJax.startup.promise.then(() => true)"
+MATHS = r"""() => {
+  const article = document.querySelector("article") ?? document.body;
+  const found = [...article.querySelectorAll("mjx-merror")].map(e => `formula with an error: ${e.textContent}`);
+  for (const e of article.querySelectorAll(".math")) {
+    if (!e.querySelector("mjx-container")) found.push(`formula that was not set: ${e.textContent.slice(0, 60)}`);
+  }
+  const copy = article.cloneNode(true);
+  copy.querySelectorAll("pre, code, mjx-container, .math").forEach(e => e.remove());
+  const raw = copy.textContent.match(/\$[^$\n]+\$|\\[(\[][^\n]+\\[)\]]/);
+  if (raw) found.push(`formula left as text: ${raw[0].slice(0, 60)}`);
+  return found;
+}"""
+ALTERNATIVES = r"""() => {
+  const sentence = /^\p{Lu}.*\s.*\s.*[.!?]$/su;
+  return [...document.querySelectorAll("article img")]
+    .filter(e => !sentence.test((e.getAttribute("alt") ?? "").trim()))
+    .map(e => `figure whose alternative text is no sentence: ${JSON.stringify(e.getAttribute("alt"))}`);
+}"""
+ACCESSIBILITY = r"""() => axe.run(document, {resultTypes: ["violations"], preload: false}).then(({violations}) =>
+  violations.map(v => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map(n => n.target.join(" ")).join(", ")}`))"""
+WIDTH = """() => {
+  const width = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
+  return width > screen.width ? [`${width} pixels wide on a screen of ${screen.width}`] : [];
+}"""
+
+
+def executable(playwright: Playwright) -> str | None:
+    """Path of a Chromium on this machine, or None."""
+    own = playwright.chromium.executable_path
+    return next(filter(None, map(shutil.which, NAMES)), own if Path(own).exists() else None)
+
+
+def pages(site: Path) -> list[str]:
+    """Every page of a site, relative to its folder; ``index.html`` only leads to the first."""
+    found = (path.relative_to(site) for path in site.rglob("*.html"))
+    return sorted(
+        path.as_posix() for path in found if "_static" not in path.parts and path.as_posix() != "index.html"
+    )
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address at which the folder is served."""
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Silent, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class Visitor:
+    """A reader whose browser notes every request, error and message; other hosts cannot be reached.
+
+    ``home`` is the address under which everything must lie that a page asks for.
+    """
+
+    def __init__(self, browser: Browser, home: str, **context) -> None:
+        self.home = home
+        self._noted: list[str] = []
+        self._context: BrowserContext = browser.new_context(**context)
+        self._context.route(lambda url: not self._local(url), lambda route: route.abort())
+        self.page: Page = self._context.new_page()
+        self.page.on("request", self._note_request)
+        self.page.on(
+            "response", lambda r: r.status >= 400 and self._noted.append(f"missing ({r.status}): {r.url}")
+        )
+        self.page.on(
+            "console", lambda m: m.type in ("error", "warning") and self._noted.append(f"console: {m.text}")
+        )
+        self.page.on("pageerror", lambda error: self._noted.append(f"script error: {error}"))
+
+    def close(self) -> None:
+        self._context.close()
+
+    def open(self, path: str) -> list[str]:
+        """Go to a page and wait until it stands; what was noted on the way."""
+        self._noted.clear()
+        self.page.goto(self.home + path, wait_until="load")
+        self.page.wait_for_function(MATHS_IS_DONE)
+        return self.noted()
+
+    def noted(self) -> list[str]:
+        """What was noted since the last page was opened."""
+        return list(dict.fromkeys(self._noted))
+
+    def check(self, path: str) -> list[str]:
+        """Everything that is wrong with a page, one sentence each."""
+        noted = self.open(path)
+        self.page.evaluate(AXE)
+        scripts = (MATHS, ALTERNATIVES, ACCESSIBILITY)
+        return noted + [problem for script in scripts for problem in self.page.evaluate(script)]
+
+    def check_width(self, path: str) -> list[str]:
+        """Whether a page must be scrolled sideways."""
+        self.open(path)
+        return self.page.evaluate(WIDTH)
+
+    def _local(self, url: str) -> bool:
+        return url.startswith((self.home, "data:", "blob:"))
+
+    def _note_request(self, request) -> None:
+        if not self._local(request.url):
+            self._noted.append(f"request to another host: {request.url}")

@@ -1,0 +1,178 @@
+"""Protects readers of the built book: every page in a real browser, light and dark, on a phone, from a USB stick.
+
+Needs the book (``make book``) and a Chromium; without one of them the tests are skipped, or fail if the environment
+variable ``KEEPING_SCORE_REQUIRE_BROWSER`` is 1.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+import site_inspector
+import yaml
+from playwright.sync_api import expect, sync_playwright
+from site_inspector import PHONE, QUIET, SITE, Visitor, served
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = site_inspector.pages(SITE)
+NOTEBOOKS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "book").glob("*/*.ipynb"))
+FIRST = "book/intro.html"
+
+
+def _missing(what: str) -> None:
+    required = os.environ.get("KEEPING_SCORE_REQUIRE_BROWSER") == "1"
+    (pytest.fail if required else pytest.skip)(what)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        path = site_inspector.executable(playwright)
+        if path is None:
+            _missing("no Chromium on this machine (Debian: apt install chromium)")
+        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def home():
+    if not PAGES:
+        _missing("the book is not built (make book)")
+    with served(SITE) as address:
+        yield address
+
+
+def _visitor(**context):
+    @pytest.fixture(scope="module")
+    def visitor(browser, home):
+        visitor = Visitor(browser, home, **context)
+        yield visitor
+        visitor.close()
+
+    return visitor
+
+
+light = _visitor(color_scheme="light")
+dark = _visitor(color_scheme="dark")
+phone = _visitor(**PHONE)
+
+
+def test_the_book_is_built(browser, home):
+    assert FIRST in PAGES
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_in_the_light(light, page):
+    assert light.check(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_in_the_dark(dark, page):
+    assert dark.check(page) == []
+    assert dark.page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_on_a_phone_needs_no_sideways_scrolling(phone, page):
+    assert phone.check_width(page) == []
+
+
+def test_the_site_opens_at_its_first_page(light):
+    light.page.goto(light.home)
+    light.page.wait_for_url(f"**/{FIRST}")
+
+
+def test_search_by_keyboard_finds_a_page(light):
+    light.open(FIRST)
+    light.page.keyboard.press("Control+k")
+    light.page.keyboard.type("propensity")
+    light.page.keyboard.press("Enter")
+    light.page.locator("#search-results a", has_text="Pairs").first.click()
+    expect(light.page.locator("article")).to_contain_text("propensity")
+    assert light.noted() == []
+
+
+def test_a_copy_on_a_stick_has_search_and_mathematics(browser, home):
+    visitor = Visitor(browser, SITE.as_uri() + "/")
+    assert visitor.check("book/how-to-read.html") == []
+    assert visitor.page.locator("mjx-container").count() > 0
+    assert visitor.open("search.html?q=propensity") == []
+    visitor.page.locator("#search-results li a").first.wait_for()
+    assert visitor.noted() == []
+    visitor.close()
+
+
+def test_the_first_stop_of_the_tabulator_leads_to_the_text(light):
+    light.open(FIRST)
+    light.page.keyboard.press("Tab")
+    assert light.page.evaluate("document.activeElement.getAttribute('href')") == "#main-content"
+
+
+def test_paper_shows_the_text_alone(light):
+    light.open(FIRST)
+    light.page.emulate_media(media="print")
+    hidden = (".bd-sidebar-primary", ".bd-sidebar-secondary", ".prev-next-footer")
+    shown = [selector for selector in hidden if light.page.locator(selector).first.is_visible()]
+    light.page.emulate_media(media="screen")
+    assert shown == []
+
+
+def test_every_page_is_two_clicks_away(light, home):
+    def links(path):
+        light.open(path)
+        return {
+            address.partition("#")[0].removeprefix(home)
+            for address in light.page.eval_on_selector_all("a[href]", "all => all.map(a => a.href)")
+            if address.startswith(home)
+        }
+
+    first = links(FIRST)
+    reached = first.union(*(links(path) for path in sorted(first) if path.endswith(".html")))
+    assert {page for page in PAGES if page.startswith("book/")} <= reached
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_chapter_can_be_launched_and_downloaded(light, home, notebook):
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    owner_and_name = repository["url"].removeprefix("https://github.com/")
+    page = notebook.replace(".ipynb", ".html")
+    light.open(page)
+    addresses = light.page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))")
+    colab = (
+        f"https://colab.research.google.com/github/{owner_and_name}/blob/{repository['branch']}/{notebook}"
+    )
+    assert colab in addresses
+    downloads = [
+        urljoin(home + page, address).removeprefix(home)
+        for address in addresses
+        if address.endswith(".ipynb")
+    ]
+    assert any((SITE / download).is_file() for download in downloads)
+
+
+BAD_PAGE = """<!doctype html><html><head><title>Bad</title>
+<script src="https://example.invalid/tracker.js"></script><script src="gone.js"></script></head>
+<body><article><img src="data:," alt="../_images/3f2a.png"><p style="color: #ccc; background: #fff">Pale.</p>
+<p>Here is $x^2$.</p><span class="math">x</span><div style="width: 800px">Wide.</div></article>
+<script>undefined_function()</script></body></html>"""
+
+
+def test_each_kind_of_problem_is_noticed(browser, tmp_path):
+    (tmp_path / "bad.html").write_text(BAD_PAGE, encoding="utf-8")
+    with served(tmp_path) as address:
+        visitor = Visitor(browser, address, **PHONE)
+        found = "\n".join(visitor.check("bad.html") + visitor.check_width("bad.html"))
+        visitor.close()
+    for problem in (
+        "request to another host: https://example.invalid/tracker.js",
+        "missing (404)",
+        "script error",
+        "formula left as text: $x^2$",
+        "formula that was not set",
+        "alternative text is no sentence",
+        "color-contrast",
+        "pixels wide on a screen of 390",
+    ):
+        assert problem in found
