@@ -20,7 +20,7 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
     Returns
     -------
     Tensor, 0-dimensional (a float for arrays)
-        |mean_a - mean_b|^2 + tr(A + B - 2 (A^(1/2) B A^(1/2))^(1/2)), at least 0; computed in float64.
+        ``|mean_a - mean_b|^2 + tr(A + B - 2 (A^(1/2) B A^(1/2))^(1/2))``, at least 0; computed in float64.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def denoising_loss(
 
 
 def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Implicit score matching: mean of |s(x)|^2 / 2 + div s(x), the score error up to a constant of the data.
+    """Implicit score matching: mean of ``|s(x)|^2 / 2 + div s(x)``, the score error up to a constant of the data.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def sliced_score_loss(
     Returns
     -------
     Tensor, 0-dimensional
-        Mean of |s(x)|^2 / 2 + v^T (ds/dx) v: unbiased for ``hyvarinen_loss``.
+        Mean of ``|s(x)|^2 / 2 + v^T (ds/dx) v``: unbiased for ``hyvarinen_loss``.
 
     Raises
     ------
