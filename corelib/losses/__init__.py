@@ -24,6 +24,7 @@ from corelib.losses.preference import (
     ranking_accuracy,
     sequence_log_probability,
 )
+from corelib.losses.quality import soft_label_kl, soft_labels, thurstone_fidelity_loss
 from corelib.losses.set_contrast import ordered_contrast_loss, set_contrast_loss
 from corelib.losses.spherical import (
     SphericalLinear,
@@ -66,6 +67,9 @@ __all__ = [
     "sequence_log_probability",
     "set_contrast_loss",
     "soft_confusion_matrix",
+    "soft_label_kl",
+    "soft_labels",
     "spherical_loss",
     "squared_click_loss",
+    "thurstone_fidelity_loss",
 ]
