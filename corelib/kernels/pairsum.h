@@ -323,19 +323,37 @@ KS_MULTIVERSION static void ks_spread_piece(const ks_boxes *boxes, const ks_side
 }
 
 typedef struct {
-    double key;
-    ptrdiff_t row;
+    uint64_t bits; /* the key, so encoded that unsigned integers order like the keys */
+    int64_t row;
 } ks_outer;
 
-static int ks_compare_outer(const void *a, const void *b) { return ks_compare_doubles(a, b); }
+/* Sort `count` boxes by key: least significant byte first, skipping bytes that all keys share. */
+static void ks_sort_outer(ks_outer *list, ks_outer *spare, ptrdiff_t count) {
+    ks_outer *from = list, *to = spare;
+    for (int shift = 0; shift < 64; shift += 8) {
+        ptrdiff_t start[257] = {0};
+        for (ptrdiff_t i = 0; i < count; i++) start[(from[i].bits >> shift & 255) + 1]++;
+        if (start[(from[0].bits >> shift & 255) + 1] == count) continue;
+        for (int digit = 0; digit < 256; digit++) start[digit + 1] += start[digit];
+        for (ptrdiff_t i = 0; i < count; i++) to[start[from[i].bits >> shift & 255]++] = from[i];
+        ks_outer *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != list) memcpy(list, from, count * sizeof *list);
+}
 
-static int ks_list_outer(const ks_boxes *boxes, ks_outer **list) {
+/* The boxes outside the core in order, in a list for the caller to free; NULL when out of memory. */
+static ks_outer *ks_list_outer(const ks_boxes *boxes) {
     ptrdiff_t count = boxes->rows - boxes->core;
-    *list = (ks_outer *)malloc((count + 1) * sizeof(ks_outer));
-    if (!*list) return 0;
-    for (ptrdiff_t r = 0; r < count; r++) (*list)[r] = (ks_outer){boxes->row_key[r], boxes->core + r};
-    qsort(*list, count, sizeof(ks_outer), ks_compare_outer);
-    return 1;
+    ks_outer *list = (ks_outer *)malloc((2 * count + 1) * sizeof *list);
+    if (!list || !count) return list;
+    for (ptrdiff_t r = 0; r < count; r++) {
+        uint64_t bits = ks_bits_of_double(boxes->row_key[r]);
+        list[r] = (ks_outer){bits >> 63 ? ~bits : bits | (uint64_t)1 << 63, boxes->core + r};
+    }
+    ks_sort_outer(list, list + count, count);
+    return list;
 }
 
 static void ks_list_box(ks_boxes *boxes, double key, ptrdiff_t row, int order) {
@@ -349,15 +367,16 @@ static void ks_list_box(ks_boxes *boxes, double key, ptrdiff_t row, int order) {
 
 /* List the occupied boxes in order. */
 static int ks_list_boxes(ks_boxes *boxes, int order) {
-    ks_outer *outer;
     ptrdiff_t outers = boxes->rows - boxes->core, o = 0;
     boxes->key = (double *)malloc(boxes->rows * sizeof(double));
     boxes->row = (ptrdiff_t *)malloc(boxes->rows * sizeof(ptrdiff_t));
     boxes->moment = (double *)malloc(boxes->rows * order * sizeof(double));
-    if (!boxes->key || !boxes->row || !boxes->moment || !ks_list_outer(boxes, &outer)) return 0;
-    for (; o < outers && outer[o].key < boxes->first; o++) ks_list_box(boxes, outer[o].key, outer[o].row, order);
+    ks_outer *outer = boxes->key && boxes->row && boxes->moment ? ks_list_outer(boxes) : NULL;
+    if (!outer) return 0;
+    for (; o < outers && boxes->row_key[outer[o].row - boxes->core] < boxes->first; o++)
+        ks_list_box(boxes, boxes->row_key[outer[o].row - boxes->core], outer[o].row, order);
     for (ptrdiff_t r = 0; r < boxes->core; r++) ks_list_box(boxes, boxes->first + (double)r, r, order);
-    for (; o < outers; o++) ks_list_box(boxes, outer[o].key, outer[o].row, order);
+    for (; o < outers; o++) ks_list_box(boxes, boxes->row_key[outer[o].row - boxes->core], outer[o].row, order);
     free(outer);
     return 1;
 }
@@ -539,7 +558,8 @@ static void ks_fill_exponentials(const ks_grid *grid, const ks_chebyshev *c, dou
 
 /* One sweep. side = -1: sources to the left of the target, targets from left to right; side = +1: the mirror image.
  * carried[k] = sum over the sources passed so far of w exp(-(k + 1) |y - centre of the target|). */
-KS_INLINE void ks_sweep_order(int side, const ks_job *job, const ks_grid *grid, const double *exponential, const int p) {
+KS_INLINE void ks_sweep_order(int side, const ks_job *job, const ks_grid *grid, const double *exponential,
+                              const int p) {
     const ks_boxes *target = job->target, *source = job->source;
     const int quads = p / 4, terms = grid->terms;
     double weight = 0, distance = 0; /* sum of w, and of w |y - centre of the target| */
@@ -777,8 +797,8 @@ static int ks_sum_directly(const ks_kernel *kernel, const ks_side *side, double 
 
 enum { KS_OK, KS_BAD_X, KS_BAD_Y, KS_NO_MEMORY };
 
-/* The sum over all pairs of u_i v_j k((y_j - x_i) / temperature), times `factor`, and its derivatives by the x and by the y
- * in slope[0] and slope[1], of the type of the numbers; NULL where they are not wanted.
+/* The sum over all pairs of u_i v_j k((y_j - x_i) / temperature), times `factor`, and its derivatives by the x and by
+ * the y in slope[0] and slope[1], of the type of the numbers; NULL where they are not wanted.
  * Numbers must be finite and at most `limit` in absolute value. */
 static int ks_pair_sum(const ks_kernel *kernel, const ks_side *side, double temperature, double factor, double limit,
                        double *value, void *const *slope, int threads) {

@@ -41,7 +41,7 @@ static int ks_threads(void) { return 1; }
     }
 
 /* softplus(d) = log(1 + exp(d)): for d < 0 the series of log(1 + u) at u = exp(d); softplus(d) = d + softplus(-d).
- * Its singularities are at odd multiples of i pi. What the tails leave out: exp(-3 * 12) = 2e-16, exp(-2.5 * 8) = 2e-9. */
+ * Its singularities are at odd multiples of i pi. The tails leave out exp(-3 * 12) = 2e-16 and exp(-2.5 * 8) = 2e-9. */
 static double ks_softplus_tail(int k) { return (k & 1 ? 1.0 : -1.0) / k; }
 static double ks_sigmoid_left(int k) { return k & 1 ? 1.0 : -1.0; }
 static double ks_sigmoid_right(int k) { return k & 1 ? -1.0 : 1.0; }

@@ -9,7 +9,8 @@ from corelib.kernels import pairwise as kernel
 from corelib.losses import _torch_pairwise
 from corelib.losses._once import ScaleGradient
 
-_TEMPERATURES = {torch.float32: 1e-37, torch.float64: 1e-280}  # the smallest: its inverse is finite in the dtype
+# The smallest allowed: the inverse is still finite in the dtype.
+_TEMPERATURES = {torch.float32: 1e-37, torch.float64: 1e-280}
 
 
 @accepts_numpy("pos", "neg", "pos_weight", "neg_weight")
@@ -152,7 +153,9 @@ def _check_side(scores: torch.Tensor, name: str, weight: torch.Tensor | None) ->
             f"{weight_name} must have the shape of {name}, {tuple(scores.shape)}; got {tuple(weight.shape)}"
         )
     if weight.requires_grad:
-        raise ValueError(f"{weight_name} must not require a gradient (weights are constants); pass {weight_name}.detach()")
+        raise ValueError(
+            f"{weight_name} must not require a gradient (weights are constants); pass {weight_name}.detach()"
+        )
 
 
 @torch.library.custom_op("corelib::mann_whitney", mutates_args=())
@@ -221,8 +224,9 @@ def _normalised(weight: torch.Tensor | None, name: str) -> tuple[torch.Tensor | 
     if largest == 0:
         raise ValueError(f"{name} must not be all zero")
     w = w / largest  # so that the sum neither overflows nor underflows
-    total = w.sum()
-    return w / total, (total * largest).item()
+    # torch adds on the CPU in an order that depends on its threads; NumPy does not
+    total = float(w.numpy().sum()) if w.device.type == "cpu" else w.sum().item()
+    return w / total, total * largest.item()
 
 
 def _largest(temperature: float) -> float:
@@ -246,7 +250,8 @@ def _setup_context(ctx, inputs, output):
 
 def _backward(ctx, grad, _grad_of_grad_pos, _grad_of_grad_neg):
     gradients = (
-        ScaleGradient.apply(grad, gradient) if need else None for need, gradient in zip(ctx.need, ctx.saved_tensors, strict=True)
+        ScaleGradient.apply(grad, gradient) if need else None
+        for need, gradient in zip(ctx.need, ctx.saved_tensors, strict=True)
     )
     return *gradients, None, None, None, None, None, None
 
