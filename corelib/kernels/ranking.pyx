@@ -1,0 +1,198 @@
+"""Metrics of ranked lists: the buffers of the front end handed to the C core."""
+
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, Py_buffer, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
+
+ctypedef fused floating:
+    float
+    double
+
+cdef extern from "ranking.h" nogil:
+    ctypedef struct ks_values:
+        const char *data
+        int64_t row
+        int64_t column
+        int type
+
+    ctypedef struct ks_ranking:
+        ks_values scores
+        ks_values relevance
+        const int64_t *indptr
+        int64_t queries
+        int64_t documents
+        int64_t longest
+        int64_t metrics
+        const int32_t *kind
+        const int64_t *cutoff
+        int64_t deepest
+        int64_t ideal_depth
+        int wants_first
+        int exponential
+        int expected
+        int last_first
+        double min_relevance
+        double max_relevance
+        double empty
+        const double *discount
+        const double *cumulative
+
+    int KS_DCG
+    int KS_NDCG
+    int KS_AVERAGE_PRECISION
+    int KS_RECIPROCAL_RANK
+    int KS_PRECISION
+    int KS_RECALL
+    int KS_FLOAT32
+    int KS_FLOAT64
+    int KS_BOOL
+    int KS_INT8
+    int KS_UINT8
+    int KS_INT16
+    int KS_UINT16
+    int KS_INT32
+    int KS_UINT32
+    int KS_INT64
+    int KS_UINT64
+    int KS_NO_MEMORY
+    int KS_BAD_SCORE
+    int KS_BAD_RELEVANCE
+    int ks_rank_queries(const ks_ranking *r, double *out, int64_t *query)
+
+cdef extern from "auc.h" nogil:
+    int KS_ONE_CLASS
+    int ks_auc_labels(const ks_values *labels, int64_t n, uint8_t *out)
+    int ks_auc_queries(
+        const void *scores, int is_f32, const uint8_t *labels, const int64_t *indptr, int64_t queries, double empty,
+        double *out, int64_t *query
+    )
+
+KINDS = {
+    "dcg": KS_DCG,
+    "ndcg": KS_NDCG,
+    "average_precision": KS_AVERAGE_PRECISION,
+    "reciprocal_rank": KS_RECIPROCAL_RANK,
+    "precision": KS_PRECISION,
+    "recall": KS_RECALL,
+}
+UNCUT = INT64_MAX
+BAD_SCORE = KS_BAD_SCORE
+BAD_RELEVANCE = KS_BAD_RELEVANCE
+ONE_CLASS = KS_ONE_CLASS
+
+
+cdef int type_of(const Py_buffer *view) except -1:
+    cdef bytes letter = view.format
+    cdef Py_ssize_t size = view.itemsize
+    if letter == b"f":
+        return KS_FLOAT32
+    if letter == b"d":
+        return KS_FLOAT64
+    if letter == b"?":
+        return KS_BOOL
+    if letter in (b"b", b"h", b"i", b"l", b"q"):
+        return KS_INT8 if size == 1 else KS_INT16 if size == 2 else KS_INT32 if size == 4 else KS_INT64
+    if letter in (b"B", b"H", b"I", b"L", b"Q"):
+        return KS_UINT8 if size == 1 else KS_UINT16 if size == 2 else KS_UINT32 if size == 4 else KS_UINT64
+    raise TypeError(f"no kernel for buffers of format {letter!r}")
+
+
+cdef ks_values values_of(const Py_buffer *view) except *:
+    cdef ks_values values
+    values.data = <const char *>view.buf
+    values.type = type_of(view)
+    values.row = view.strides[0] if view.ndim == 2 else 0
+    values.column = view.strides[view.ndim - 1]
+    return values
+
+
+def rank_queries(
+    scores,
+    relevance,
+    const int64_t[::1] indptr,
+    const int32_t[::1] kind,
+    const int64_t[::1] cutoff,
+    const double[::1] discount,
+    const double[::1] cumulative,
+    double[:, ::1] out,
+    *,
+    int64_t longest,
+    bint exponential,
+    bint expected,
+    bint last_first,
+    double min_relevance,
+    double max_relevance,
+    double empty,
+):
+    """Fill ``out[metric, query]``; (0, 0), or the kind of the first bad value and its query.
+
+    ``scores`` (float32, float64) and ``relevance`` (any native bool, integer or float) are buffers of one shape:
+    (queries, documents), or (total,) with ``indptr``. ``discount`` reaches the longest list.
+    """
+    cdef Py_buffer score_view, relevance_view
+    cdef ks_ranking r
+    cdef int64_t query = 0, i, deepest = 0, ideal_depth = 0
+    cdef int status, wants_first = 0
+    for i in range(kind.shape[0]):
+        if kind[i] == KS_RECIPROCAL_RANK and cutoff[i] == INT64_MAX:
+            wants_first = 1
+        else:
+            deepest = max(deepest, cutoff[i])
+        if kind[i] == KS_NDCG:
+            ideal_depth = max(ideal_depth, cutoff[i])
+    r.metrics = kind.shape[0]
+    r.kind = &kind[0]
+    r.cutoff = &cutoff[0]
+    r.deepest = max(deepest, 1)
+    r.ideal_depth = ideal_depth
+    r.wants_first = wants_first
+    r.exponential, r.expected, r.last_first = exponential, expected, last_first
+    r.min_relevance, r.max_relevance, r.empty = min_relevance, max_relevance, empty
+    r.discount = &discount[0]
+    r.cumulative = &cumulative[0]
+    r.longest = longest
+    r.queries = out.shape[1]
+    PyObject_GetBuffer(scores, &score_view, PyBUF_STRIDES | PyBUF_FORMAT)
+    try:
+        PyObject_GetBuffer(relevance, &relevance_view, PyBUF_STRIDES | PyBUF_FORMAT)
+        try:
+            r.scores = values_of(&score_view)
+            r.relevance = values_of(&relevance_view)
+            r.documents = score_view.shape[score_view.ndim - 1]
+            r.indptr = &indptr[0] if indptr is not None else NULL
+            with nogil:
+                status = ks_rank_queries(&r, &out[0, 0], &query)
+        finally:
+            PyBuffer_Release(&relevance_view)
+    finally:
+        PyBuffer_Release(&score_view)
+    if status == KS_NO_MEMORY:
+        raise MemoryError("no memory to rank the queries")
+    return status, query
+
+
+def read_labels(labels, uint8_t[::1] out) -> bool:
+    """Labels of any native type as 0 and 1; False if one is neither."""
+    cdef Py_buffer view
+    cdef ks_values values
+    cdef int good
+    PyObject_GetBuffer(labels, &view, PyBUF_STRIDES | PyBUF_FORMAT)
+    try:
+        values = values_of(&view)
+        with nogil:
+            good = ks_auc_labels(&values, view.shape[0], &out[0])
+    finally:
+        PyBuffer_Release(&view)
+    return bool(good)
+
+
+def auc(const floating[::1] scores, const uint8_t[::1] labels, const int64_t[::1] indptr, double[::1] out, double empty):
+    """Fill ``out[query]``; (0, 0), or the kind of the first bad query and its number."""
+    cdef int64_t query = 0
+    cdef int status
+    with nogil:
+        status = ks_auc_queries(
+            &scores[0], floating is float, &labels[0], &indptr[0], out.shape[0], empty, &out[0], &query
+        )
+    if status == KS_NO_MEMORY:
+        raise MemoryError("no memory to sort the scores")
+    return status, query

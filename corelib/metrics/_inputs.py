@@ -1,0 +1,115 @@
+"""Scores, relevance and query boundaries as the kernels take them, or an error that names what was wrong."""
+
+import numbers
+
+import numpy as np
+
+from corelib._checks import check_choice
+
+_NATIVE = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (4, 8)}
+_EXACT_INTEGERS = 2**53
+
+
+def as_numbers(value: object, name: str) -> np.ndarray:
+    """``value`` as an array of bool, integer, float32 or float64, in native byte order; float16 becomes float32."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array, whose mask would be lost; fill it first")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be an array or nested lists of equal length (ragged queries go flat, with indptr): {error}"
+        ) from error
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"{name} must be an array or a list of numbers; got {type(value).__name__}: {error}") from error
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    if array.dtype.itemsize not in _NATIVE.get(array.dtype.kind, ()):
+        raise TypeError(f"{name} must hold bool, integer, float32 or float64 numbers; got dtype {array.dtype}")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array if array.flags.aligned else array.copy()
+
+
+def as_scores(value: object) -> np.ndarray:
+    """``value`` as float32 or float64; integers only where the conversion is exact."""
+    scores = as_numbers(value, "scores")
+    if scores.dtype.kind == "f":
+        return scores
+    if scores.dtype.itemsize <= 2:
+        return scores.astype(np.float32)
+    if scores.dtype.itemsize == 8 and scores.size:
+        low, high = int(scores.min()), int(scores.max())
+        if max(-low, high) > _EXACT_INTEGERS:
+            worst = low if -low > high else high
+            raise ValueError(f"integer scores must not exceed 2**53 in size, where float64 is exact; got {worst}")
+    return scores.astype(np.float64)
+
+
+def check_queries(scores: np.ndarray, other: np.ndarray, name: str, indptr: object) -> np.ndarray | None:
+    """``indptr`` as contiguous int64 (None for dense input), after the shapes of the two arrays agree with it."""
+    if scores.shape != other.shape:
+        raise ValueError(f"scores and {name} must have the same shape; got {scores.shape} and {other.shape}")
+    if indptr is None:
+        if scores.ndim not in (1, 2):
+            raise ValueError(
+                f"scores must have shape (documents,), (queries, documents), or be flat with indptr; got {scores.shape}"
+            )
+        return None
+    if scores.ndim != 1:
+        raise ValueError(f"scores must be flat, shape (total,), when indptr is given; got shape {scores.shape}")
+    pointers = as_numbers(indptr, "indptr")
+    if pointers.dtype.kind not in "iu":
+        raise TypeError(f"indptr must hold integers; got dtype {pointers.dtype}")
+    if pointers.ndim != 1 or not pointers.size:
+        raise ValueError(f"indptr must have shape (queries + 1,); got shape {pointers.shape}")
+    if pointers[0] != 0 or pointers[-1] != scores.size:
+        raise ValueError(
+            f"indptr must begin with 0 and end with the number of scores, {scores.size}; "
+            f"it begins with {pointers[0]} and ends with {pointers[-1]}"
+        )
+    falls = np.flatnonzero(pointers[1:] < pointers[:-1])
+    if falls.size:
+        at = int(falls[0])
+        raise ValueError(f"indptr must not decrease; indptr[{at}] is {pointers[at]} and indptr[{at + 1}] {pointers[at + 1]}")
+    return np.ascontiguousarray(pointers, dtype=np.int64)
+
+
+def check_empty(value: object) -> float:
+    """``value`` as a float, which may be NaN."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"empty must be a real number or NaN; got {type(value).__name__}")
+    return float(value)
+
+
+def check_reduce(reduce: object, queries: int) -> None:
+    """An error unless ``reduce`` is None or "mean" with at least one query."""
+    if reduce is None:
+        return
+    check_choice(reduce, "reduce", ("mean",))
+    if not queries:
+        raise ValueError('reduce="mean" needs at least one query; got none')
+
+
+def reduced(values: np.ndarray, reduce: str | None, *, single: bool) -> np.ndarray | float:
+    """The values of the queries; their mean without NaNs if asked for, a float if there is but one query."""
+    if single:
+        return float(values[0])
+    if reduce is None:
+        return values
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")
+
+
+def place(array: np.ndarray, indptr: np.ndarray | None, query: int) -> tuple[np.ndarray, str]:
+    """The entries of one query, and how to call it in an error."""
+    if indptr is not None:
+        return array[indptr[query] : indptr[query + 1]], f" of query {query}"
+    return (array, "") if array.ndim == 1 else (array[query], f" of query {query}")
+
+
+def refuse_nan_scores(scores: np.ndarray, indptr: np.ndarray | None, query: int) -> None:
+    """The error for the first query with a NaN among its scores."""
+    mine, where = place(scores, indptr, query)
+    bad = np.flatnonzero(np.isnan(mine))
+    raise ValueError(f"scores must not be NaN; {bad.size} of {mine.size} scores{where} are, the first at index {bad[0]}")
