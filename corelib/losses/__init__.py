@@ -10,6 +10,9 @@ from corelib.losses.contrastive import (
     multi_similarity_miner,
 )
 from corelib.losses.coverage import coverage, dco_loss
+from corelib.losses.difficulty import el2n_scores, grand_scores
+from corelib.losses.diversity import pairwise_diversity_loss
+from corelib.losses.entropy import entropy_weighted_mixture, softmax_entropy
 from corelib.losses.listwise import (
     jeffreys_loss,
     list_kl_loss,
@@ -35,6 +38,7 @@ from corelib.losses.spherical import (
     ZLoss,
     spherical_loss,
 )
+from corelib.losses.weighting import loss_weights
 
 __all__ = [
     "InfoNCELoss",
@@ -50,15 +54,20 @@ __all__ = [
     "confusion_loss",
     "coverage",
     "dco_loss",
+    "el2n_scores",
+    "entropy_weighted_mixture",
+    "grand_scores",
     "idealized_ranking_accuracy",
     "info_nce",
     "jeffreys_loss",
     "list_kl_loss",
+    "loss_weights",
     "mann_whitney_loss",
     "multi_similarity_loss",
     "multi_similarity_miner",
     "ordered_contrast_loss",
     "pairwise_click_loss",
+    "pairwise_diversity_loss",
     "pairwise_softmax_loss",
     "preference_loss",
     "ranking_accuracy",
@@ -69,6 +78,7 @@ __all__ = [
     "soft_confusion_matrix",
     "soft_label_kl",
     "soft_labels",
+    "softmax_entropy",
     "spherical_loss",
     "squared_click_loss",
     "thurstone_fidelity_loss",
