@@ -77,11 +77,18 @@ def naive_multi_similarity(x, labels, alpha=2.0, beta=50.0, base=0.5, epsilon=0.
 def naive_info_nce(queries, keys, temperature, labels=None):
     s = (queries.double().numpy() @ keys.double().numpy().T).astype(LONG) / LONG(temperature)
     targets = range(len(s)) if labels is None else labels.tolist()
-    return float(sum(np.log(np.exp(row - row.max()).sum()) + row.max() - row[t] for row, t in zip(s, targets, strict=True)) / len(s))
+    return float(
+        sum(
+            np.log(np.exp(row - row.max()).sum()) + row.max() - row[t]
+            for row, t in zip(s, targets, strict=True)
+        )
+        / len(s)
+    )
 
 
 def tolerance(dtype):
-    return dict(rtol=1e-12, atol=1e-14) if dtype == torch.float64 else dict(rtol=3e-5, atol=1e-6)
+    rtol, atol = (1e-12, 1e-14) if dtype == torch.float64 else (3e-5, 1e-6)
+    return {"rtol": rtol, "atol": atol}
 
 
 # ---- multi-similarity: the value, the pairs, the gradient
@@ -109,10 +116,14 @@ def test_pair_weights_are_the_closed_forms(backend):
     (gradient,) = torch.autograd.grad(multi_similarity_loss(x, y, base=0.1), x)
     weights = naive_multi_similarity(x.detach(), y, base=0.1)[1]
     assert not np.allclose(weights, weights.T)
-    np.testing.assert_allclose(gradient.numpy() @ np.linalg.inv(x.detach().numpy()), weights + weights.T, atol=1e-14)
+    np.testing.assert_allclose(
+        gradient.numpy() @ np.linalg.inv(x.detach().numpy()), weights + weights.T, atol=1e-14
+    )
 
 
-@given(seed=st.integers(0, 10**6), n=st.integers(1, 60), classes=st.integers(1, 6), steepness=st.floats(0.5, 50))
+@given(
+    seed=st.integers(0, 10**6), n=st.integers(1, 60), classes=st.integers(1, 6), steepness=st.floats(0.5, 50)
+)
 @settings(max_examples=40, deadline=None)
 def test_kernel_weights_of_a_row_sum_to_less_than_one(seed, n, classes, steepness):
     """The 1 in the denominator of the paper's weights; and the diagonal never weighs anything."""
@@ -180,7 +191,9 @@ def test_anchors_without_pairs_count_in_the_mean(backend):
     y = torch.tensor([0, 0, 1, 2])
     kept = multi_similarity_miner(x, y)
     assert set(kept[0].tolist()) | set(kept[2].tolist()) == {0, 1}
-    np.testing.assert_allclose(multi_similarity_loss(x, y).item(), naive_multi_similarity(x, y)[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        multi_similarity_loss(x, y).item(), naive_multi_similarity(x, y)[0], rtol=1e-12
+    )
 
 
 def test_an_exact_duplicate_is_a_positive(backend):
@@ -194,7 +207,9 @@ def test_an_exact_duplicate_is_a_positive(backend):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_steep_exponents_do_not_overflow(backend, dtype):
     x, y = batch(20, 4, 5, dtype)
-    x = (4.4 * x).requires_grad_()  # exponents up to 9,000, near the end of the extended range of the reference
+    x = (
+        4.4 * x
+    ).requires_grad_()  # exponents up to 9,000, near the end of the extended range of the reference
     value = multi_similarity_loss(x, y, 50.0, 500.0)
     value.backward()
     np.testing.assert_allclose(value.item(), naive_multi_similarity(x.detach(), y, 50.0, 500.0)[0], rtol=1e-5)
@@ -224,10 +239,15 @@ def test_order_names_and_rotation_do_not_matter(seed, n, classes):
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 10.0])
 @pytest.mark.parametrize("extra", [0, 13])
 def test_info_nce_equals_the_loop_and_cross_entropy(backend, strips, dtype, temperature, extra):
-    q, k = batch(37, dtype=dtype)[0].requires_grad_(), batch(37 + extra, dtype=dtype, seed=1)[0].requires_grad_()
+    q, k = (
+        batch(37, dtype=dtype)[0].requires_grad_(),
+        batch(37 + extra, dtype=dtype, seed=1)[0].requires_grad_(),
+    )
     value = info_nce(q, k, temperature)
     assert value.dtype == dtype and value.shape == ()
-    np.testing.assert_allclose(value.item(), naive_info_nce(q.detach(), k.detach(), temperature), **tolerance(dtype))
+    np.testing.assert_allclose(
+        value.item(), naive_info_nce(q.detach(), k.detach(), temperature), **tolerance(dtype)
+    )
     gradients = torch.autograd.grad(value, (q, k))
     a, b = q.detach().double().requires_grad_(), k.detach().double().requires_grad_()
     expected = torch.autograd.grad(F.cross_entropy(a @ b.T / temperature, torch.arange(37)), (a, b))
@@ -241,7 +261,9 @@ def test_info_nce_with_labels(backend, strips, dtype):
     y = torch.randint(20, (37,), generator=torch.Generator().manual_seed(0))
     assert len(y.unique()) < len(y)
     value = info_nce(q, k, 0.1, labels=y)
-    np.testing.assert_allclose(value.item(), naive_info_nce(q.detach(), k.detach(), 0.1, y), **tolerance(dtype))
+    np.testing.assert_allclose(
+        value.item(), naive_info_nce(q.detach(), k.detach(), 0.1, y), **tolerance(dtype)
+    )
     gradients = torch.autograd.grad(value, (q, k))
     expected = torch.autograd.grad(F.cross_entropy(q @ k.T / 0.1, y), (q, k))
     for gradient, reference in zip(gradients, expected, strict=True):
@@ -261,7 +283,12 @@ def test_symmetric_info_nce_is_the_mean_of_both_directions(backend, strips, dtyp
     gradients = torch.autograd.grad(value, (q, k))
     forth, back = info_nce(q, k, 0.1), info_nce(k, q, 0.1)
     for gradient, reference in zip(gradients, torch.autograd.grad((forth + back) / 2, (q, k)), strict=True):
-        np.testing.assert_allclose(gradient, reference, rtol=1e-3 if dtype == torch.float32 else 1e-11, atol=1e-6 * scale if dtype == torch.float32 else 1e-13)
+        np.testing.assert_allclose(
+            gradient,
+            reference,
+            rtol=1e-3 if dtype == torch.float32 else 1e-11,
+            atol=1e-6 * scale if dtype == torch.float32 else 1e-13,
+        )
 
 
 def test_info_nce_equals_nt_xent(backend):
@@ -272,7 +299,9 @@ def test_info_nce_equals_nt_xent(backend):
     for i in range(10):
         others = torch.cat([x[:i], x[i + 1 :]])
         partner = (i + 5) % 10
-        losses.append(info_nce(x[i : i + 1], others, 0.2, labels=torch.tensor([partner - (partner > i)])).item())
+        losses.append(
+            info_nce(x[i : i + 1], others, 0.2, labels=torch.tensor([partner - (partner > i)])).item()
+        )
     assert np.mean(losses) == pytest.approx(NTXentLoss(temperature=0.2)(x, y).item(), rel=1e-10)
 
 
@@ -291,7 +320,9 @@ def test_info_nce_ignores_what_all_keys_share_and_the_order_of_extra_keys(seed, 
     q, k = batch(n, seed=seed)[0], batch(n + extra, seed=seed + 1)[0]
     value = info_nce(q, k).item()
     rng = np.random.default_rng(seed)
-    assert info_nce(q, k + torch.from_numpy(rng.normal(size=6))).item() == pytest.approx(value, rel=1e-9, abs=1e-12)
+    assert info_nce(q, k + torch.from_numpy(rng.normal(size=6))).item() == pytest.approx(
+        value, rel=1e-9, abs=1e-12
+    )
     order = np.concatenate([np.arange(n), n + rng.permutation(extra)])
     assert info_nce(q, k[order]).item() == pytest.approx(value, rel=1e-12, abs=1e-15)
     assert value <= info_nce(q, torch.cat([k, k[:1]])).item()
@@ -321,10 +352,22 @@ def test_upstream_factors_and_a_second_backward_pass(backend, loss):
     x = batch(9)[0].requires_grad_()
     value = loss(x)
     (once,) = torch.autograd.grad(value, x, retain_graph=True)
+    kept = once.clone()
     (scaled,) = torch.autograd.grad(-3 * value, x, retain_graph=True)
+    once.zero_()
     (again,) = torch.autograd.grad(value, x)
-    torch.testing.assert_close(scaled, -3 * once)
-    assert torch.equal(again, once)
+    torch.testing.assert_close(scaled, -3 * kept)
+    torch.testing.assert_close(again, kept)
+
+
+def test_gradients_accumulate(loss):
+    x = batch(9)[0].requires_grad_()
+    value = loss(x)
+    value.backward(retain_graph=True)
+    once = x.grad.clone()
+    value.backward(retain_graph=True)
+    value.backward()
+    torch.testing.assert_close(x.grad, 3 * once)
 
 
 def test_second_derivatives_are_refused(loss):
@@ -436,16 +479,32 @@ NAN = torch.tensor([[0.0, float("nan"), 1.0]] * 4)
         ((X.half(), Y), TypeError, "embeddings must be float32 or float64; got float16"),
         ((X.int(), Y), TypeError, "embeddings must be float32 or float64; got int32"),
         ((X[0], Y), ValueError, r"embeddings must be 2-dimensional; got shape \(3,\)"),
-        ((X[:0], Y[:0]), ValueError, r"embeddings must have at least one row and one column; got shape \(0, 3\)"),
-        ((X[:, :0], Y), ValueError, r"embeddings must have at least one row and one column; got shape \(4, 0\)"),
+        (
+            (X[:0], Y[:0]),
+            ValueError,
+            r"embeddings must have at least one row and one column; got shape \(0, 3\)",
+        ),
+        (
+            (X[:, :0], Y),
+            ValueError,
+            r"embeddings must have at least one row and one column; got shape \(4, 0\)",
+        ),
         ((NAN, Y), ValueError, "embeddings must be finite; 4 of 12 entries are NaN or infinite"),
         ((-X / 0, Y), ValueError, "embeddings must be finite"),
-        ((X * 1e20, Y), ValueError, "embeddings must be small enough for .* to stay within float32; it may reach inf|.*e\\+"),
+        (
+            (X * 1e20, Y),
+            ValueError,
+            "embeddings must be small enough for .* to stay within float32; it may reach inf|.*e\\+",
+        ),
         ((X.numpy(), Y), TypeError, "embeddings is a numpy.ndarray but labels is a torch.Tensor"),
         ((X, [0, 0, 1, 1]), TypeError, "labels must be a torch.Tensor or a numpy.ndarray; got list"),
         ((X, Y.float()), TypeError, "labels must be one of int64, int32, int16, int8, uint8; got float32"),
         ((X, Y.bool()), TypeError, "labels must be one of int64, int32, int16, int8, uint8; got bool"),
-        ((X, Y[:3]), ValueError, r"labels must be .* one entry for each row of embeddings, shape \(4,\); got shape \(3,\)"),
+        (
+            (X, Y[:3]),
+            ValueError,
+            r"labels must be .* one entry for each row of embeddings, shape \(4,\); got shape \(3,\)",
+        ),
         ((X, Y[:, None]), ValueError, r"labels must be .* got shape \(4, 1\)"),
         ((X, Y.to("meta")), ValueError, "labels and embeddings must be on the same device; got meta and cpu"),
     ],
@@ -477,24 +536,44 @@ def test_multi_similarity_refuses_parameters(kwargs, error, message):
     [
         (([[1.0]], X), {}, TypeError, "queries must be a torch.Tensor or a numpy.ndarray; got list"),
         ((X, None), {}, TypeError, "keys must be a torch.Tensor or a numpy.ndarray; got NoneType"),
-        ((X, X.double()), {}, TypeError, "queries and keys must have the same dtype; got float32 and float64"),
+        (
+            (X, X.double()),
+            {},
+            TypeError,
+            "queries and keys must have the same dtype; got float32 and float64",
+        ),
         ((X, X[:, :2]), {}, ValueError, "queries and keys must have the same number of columns; got 3 and 2"),
         ((X, X[:3]), {}, ValueError, r"keys must have at least as many rows as queries \(4\); got 3"),
         ((X[:0], X), {}, ValueError, "queries must have at least one row"),
         ((X, X[:0]), {}, ValueError, "keys must have at least one row"),
         ((X, NAN), {}, ValueError, "keys must be finite; 4 of 12"),
         ((NAN, X), {}, ValueError, "queries must be finite; 4 of 12"),
-        ((1e20 * X, 1e20 * X), {}, ValueError, "queries and keys must be small enough for inner product / temperature"),
+        (
+            (1e20 * X, 1e20 * X),
+            {},
+            ValueError,
+            "queries and keys must be small enough for inner product / temperature",
+        ),
         ((X, X), {"temperature": 0.0}, ValueError, "temperature must be greater than 0; got 0.0"),
         ((X, X), {"temperature": 1e-40}, ValueError, "queries and keys must be small enough"),
         ((X, X), {"temperature": 5e-324}, ValueError, "queries and keys must be small enough"),
         ((X, X), {"temperature": None}, TypeError, "temperature must be a real number; got NoneType"),
         ((X, X), {"symmetric": 1}, TypeError, "symmetric must be True or False; got int"),
         ((X, X), {"symmetric": True, "labels": Y}, ValueError, "labels must be None if symmetric is True"),
-        ((X[:3], X), {"symmetric": True}, ValueError, r"keys must have as many rows as queries \(3\) if symmetric; got 4"),
+        (
+            (X[:3], X),
+            {"symmetric": True},
+            ValueError,
+            r"keys must have as many rows as queries \(3\) if symmetric; got 4",
+        ),
         ((X, X), {"labels": Y + 3}, ValueError, r"labels must be in 0\.\.3, the rows of keys; got 4"),
         ((X, X), {"labels": Y - 1}, ValueError, r"labels must be in 0\.\.3, the rows of keys; got -1"),
-        ((X, X), {"labels": Y[:2]}, ValueError, r"labels must be .* each row of queries, shape \(4,\); got shape \(2,\)"),
+        (
+            (X, X),
+            {"labels": Y[:2]},
+            ValueError,
+            r"labels must be .* each row of queries, shape \(4,\); got shape \(2,\)",
+        ),
         ((X, X), {"labels": Y.double()}, TypeError, "labels must be one of .*; got float64"),
     ],
 )

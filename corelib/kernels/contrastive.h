@@ -1,7 +1,7 @@
-/* Fused passes over strips of a similarity matrix. A strip is a block of complete rows, so a row's hardest pairs, its
- * log-sum-exp and its gradient weights follow from the row alone: one thread does a row, and the result does not
- * depend on how many threads there are. Only the column sums of symmetric InfoNCE look across rows; there one thread
- * does a block of columns, row after row. */
+/* Fused passes over strips of a similarity matrix. A strip is a block of complete rows, so a row's hardest
+ * pairs, its log-sum-exp and its gradient weights follow from the row alone: one thread does a row, and the
+ * result does not depend on how many threads there are. Only the column sums of symmetric InfoNCE look across
+ * rows; there one thread does a block of columns, row after row. */
 #ifndef KS_CONTRASTIVE_H
 #define KS_CONTRASTIVE_H
 

@@ -1,5 +1,5 @@
-/* The passes of contrastive.h for one floating-point type: KS_REAL, its exponential KS_REAL_EXP, and KS_TYPED(name) to
- * tell the functions apart. Sums are kept in double. */
+/* The passes of contrastive.h for one floating-point type: KS_REAL, its exponential KS_REAL_EXP, and
+ * KS_TYPED(name) to tell the functions apart. Sums are kept in double. */
 
 /* The largest of sign * s[i] over first <= i < last and of floor. */
 KS_INLINE KS_REAL KS_TYPED(largest)(const KS_REAL *s, ptrdiff_t first, ptrdiff_t last, KS_REAL sign, KS_REAL floor) {
@@ -16,8 +16,9 @@ KS_INLINE KS_REAL KS_TYPED(largest)(const KS_REAL *s, ptrdiff_t first, ptrdiff_t
     return floor;
 }
 
-/* With t = sign * s[lane], replaces s[lane] by exp(slope * (t - shift)) where t + margin > limit and by 0 elsewhere,
- * and adds that to sums[lane]. Most blocks of a trained model keep nothing and cost no exponential. */
+/* With t = sign * s[lane], replaces s[lane] by exp(slope * (t - shift)) where t + margin > limit and by 0
+ * elsewhere, and adds that to sums[lane]. Most blocks of a trained model keep nothing and cost no
+ * exponential. */
 KS_INLINE void KS_TYPED(exponential_block)(KS_REAL *s, double *sums, KS_REAL sign, KS_REAL slope, KS_REAL shift,
                                            KS_REAL margin, KS_REAL limit) {
     int kept = 0;
@@ -55,9 +56,9 @@ KS_INLINE void KS_TYPED(multiply)(KS_REAL *s, ptrdiff_t first, ptrdiff_t last, K
     for (ptrdiff_t i = first; i < last; i++) s[i] *= factor;
 }
 
-/* One side of a multi-similarity row: the pairs in [a, b) and [c, d), sign 1 for negatives and -1 for positives.
- * Returns log(1 + sum over kept pairs of exp(slope * (sign * s - sign * base))) / slope and leaves the derivative of
- * weight times that in place of the similarities. top is the largest sign * s of the side. */
+/* One side of a multi-similarity row: the pairs in [a, b) and [c, d), sign 1 for negatives and -1 for
+ * positives. Returns log(1 + sum over kept pairs of exp(slope * (sign * s - sign * base))) / slope and leaves
+ * the derivative of weight times that in place of the similarities. top is the side's largest sign * s. */
 KS_INLINE double KS_TYPED(side)(KS_REAL *s, ptrdiff_t a, ptrdiff_t b, ptrdiff_t c, ptrdiff_t d, KS_REAL sign,
                                 KS_REAL top, double slope, KS_REAL base, KS_REAL margin, KS_REAL limit,
                                 double weight) {
@@ -102,7 +103,8 @@ static void KS_TYPED(ks_multi_similarity)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t 
     }
 }
 
-/* Cross-entropy of the target among n similarities over the temperature 1 / slope; they become weight * d loss / d s. */
+/* Cross-entropy of the target among n similarities at temperature 1 / slope; they become the derivative of weight
+ * times that. */
 KS_MULTIVERSION
 double KS_TYPED(ks_info_nce_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t target, double slope, double weight) {
     KS_REAL top = KS_TYPED(largest)(s, 0, n, 1, s[0]);
@@ -136,8 +138,8 @@ double KS_TYPED(ks_row_lse)(const KS_REAL *s, ptrdiff_t n, double slope) {
     return (double)top + log(sum) / slope;
 }
 
-/* Adds `rows` rows of `width` columns, `stride` apart, to the running sums of exp(slope * (s - top)) per column; top
- * is the running largest entry of the column. */
+/* Adds `rows` rows of `width` columns, `stride` apart, to the running sums of exp(slope * (s - top)) per
+ * column; top is the running largest entry of the column. */
 KS_MULTIVERSION
 void KS_TYPED(ks_add_columns)(const KS_REAL *s, ptrdiff_t rows, ptrdiff_t stride, ptrdiff_t width, KS_REAL slope,
                               KS_REAL *top, double *sums) {
@@ -171,8 +173,8 @@ static void KS_TYPED(ks_both_sums)(const KS_REAL *s, ptrdiff_t rows, ptrdiff_t n
     }
 }
 
-/* Replaces a row by factor * (its softmax over the row + its share of each column's softmax), less 2 * factor at
- * `self`, which is weight * d loss / d s of the two cross-entropies together. */
+/* Replaces a row by factor * (its softmax over the row + its share of each column's softmax), less 2 * factor
+ * at `self`, which is weight * d loss / d s of the two cross-entropies together. */
 KS_MULTIVERSION
 void KS_TYPED(ks_both_weights_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t self, double slope, double row_lse,
                                    const double *column_lse, double factor) {

@@ -1,5 +1,8 @@
-"""Contrastive losses on the CPU: torch's matrix product makes a strip of similarities, one kernel turns it into
-losses and gradient weights in place, and a product or two take the weights back."""
+"""Contrastive losses on the CPU, strip by strip.
+
+torch's matrix product makes a strip of similarities, one kernel turns it into losses and gradient weights in
+place, and a product or two take the weights back.
+"""
 
 import math
 
@@ -22,7 +25,7 @@ def multi_similarity(
 ) -> tuple[Tensor, Tensor]:
     """The loss, and its gradient (empty unless ``need_grad``)."""
     n = len(embeddings)
-    classes, order = labels.sort(stable=True)  # groups the classes: an anchor's positives are a range of columns
+    classes, order = labels.sort(stable=True)  # an anchor's positives are a range of columns
     first = torch.searchsorted(classes, classes).numpy()
     last = torch.searchsorted(classes, classes, right=True).numpy()
     grouped = embeddings[order]

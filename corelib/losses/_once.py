@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 class ScaleGradient(torch.autograd.Function):
-    """``scale * gradient``, where ``gradient`` was computed from ``sources`` by an operator that has no second derivative."""
+    """``scale * gradient``; an operator without second derivative made ``gradient`` of ``sources``."""
 
     @staticmethod
     def forward(ctx, scale: Tensor, gradient: Tensor, *sources: Tensor) -> Tensor:
@@ -14,3 +14,14 @@ class ScaleGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_output):
         raise NotImplementedError("this loss of corelib is differentiable once; it has no second derivative")
+
+
+class ScaleGradientInPlace(ScaleGradient):
+    """The same in the memory of ``gradient``, except while a graph is traced."""
+
+    @staticmethod
+    def forward(ctx, scale: Tensor, gradient: Tensor, *sources: Tensor) -> Tensor:
+        if type(gradient) is not Tensor:
+            return scale * gradient
+        ctx.mark_dirty(gradient)
+        return gradient.mul_(scale)

@@ -1,7 +1,7 @@
 """Contrastive losses in plain torch, strip by strip: for GPUs, and a readable twin of the compiled path.
 
-A strip is a block of complete rows of the similarity matrix, so that everything a row needs (its hardest pairs, its
-log-sum-exp, its weights) is known before the strip is dropped; the matrix itself never exists.
+A strip is a block of complete rows of the similarity matrix, so that everything a row needs (its hardest
+pairs, its log-sum-exp, its weights) is known before the strip is dropped; the matrix itself never exists.
 """
 
 import torch
@@ -13,7 +13,7 @@ _MIN_ROWS = 16
 
 
 def strips(rows: int, columns: int, like: Tensor) -> list[tuple[int, int]]:
-    """Half-open row ranges whose strips of a ``rows`` x ``columns`` matrix fit the cache of the device of ``like``."""
+    """Half-open row ranges that cut a ``rows`` x ``columns`` matrix into strips of the device's size."""
     budget = _STRIP_BYTES.get(like.device.type, _STRIP_BYTES_GPU)
     height = max(_MIN_ROWS, budget // (columns * like.element_size()))
     return [(start, min(start + height, rows)) for start in range(0, rows, height)]
@@ -71,7 +71,9 @@ def _pairs(labels: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
     return same, different
 
 
-def _keep_hard(similarity: Tensor, positive: Tensor, negative: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+def _keep_hard(
+    similarity: Tensor, positive: Tensor, negative: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor]:
     hardest_positive = similarity.masked_fill(~positive, torch.inf).amin(dim=1, keepdim=True)
     hardest_negative = similarity.masked_fill(~negative, -torch.inf).amax(dim=1, keepdim=True)
     return (

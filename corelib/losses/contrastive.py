@@ -10,7 +10,7 @@ from corelib._backend import use_torch
 from corelib._checks import check_bool, check_positive, check_real
 from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
 from corelib.losses import _compiled_contrastive, _torch_contrastive
-from corelib.losses._once import ScaleGradient
+from corelib.losses._once import ScaleGradientInPlace
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
@@ -35,15 +35,16 @@ def multi_similarity_loss(
         \frac1\alpha\log\Big[1+\sum_{k\in\mathcal P_i}e^{-\alpha(S_{ik}-\lambda)}\Big]+
         \frac1\beta\log\Big[1+\sum_{k\in\mathcal N_i}e^{\beta(S_{ik}-\lambda)}\Big]\Big\}.
 
-    The similarities are plain inner products: the embeddings are taken as they are. The paper's are unit vectors, so
-    pass ``torch.nn.functional.normalize(x)``; pytorch-metric-learning normalises inside the loss.
+    The similarities are plain inner products: the embeddings are taken as they are. The paper's are unit
+    vectors, so pass ``torch.nn.functional.normalize(x)``; pytorch-metric-learning normalises inside the loss.
 
     Parameters
     ----------
     embeddings : Tensor or ndarray, shape (n, d), float32 or float64
         One embedding a row; n and d at least 1.
     labels : Tensor or ndarray, shape (n,), integer
-        Class of each row. An anchor is never its own positive (told apart by index), so exact duplicates count.
+        Class of each row. An anchor is never its own positive (told apart by index), so exact duplicates
+        count.
     alpha, beta : float
         Inverse temperatures of the positive and of the negative pairs, above 0.
     base : float
@@ -54,30 +55,33 @@ def multi_similarity_loss(
     Returns
     -------
     Tensor, 0-dimensional, of the embeddings' dtype (a float for arrays)
-        The mean over all n anchors; an anchor that keeps no pair adds 0, so a batch of one class, or one in which no
-        two labels agree, has loss 0 (unless ``epsilon`` is None). Mining counts as constant in the gradient.
+        The mean over all n anchors; an anchor that keeps no pair adds 0, so a batch of one class, or one in
+        which no two labels agree, has loss 0 (unless ``epsilon`` is None). Mining counts as constant in the
+        gradient.
 
     Raises
     ------
     TypeError, ValueError
         If an argument has another type, dtype, shape, device or range than stated, if an embedding is NaN or
-        infinite, or so long that an exponent overflows its dtype. A second derivative raises NotImplementedError.
+        infinite, or so long that an exponent overflows its dtype. A second derivative raises
+        NotImplementedError.
 
     Notes
     -----
-    Time :math:`O(n^2d)`, almost all of it in matrix products; memory :math:`O(nd)`: similarities exist in strips of a
-    few MB. The gradient is computed together with the loss, and only if ``embeddings`` requires one. Row results do
-    not depend on the number of threads; the matrix products depend on it as far as torch's BLAS does.
+    Time :math:`O(n^2d)`, almost all of it in matrix products; memory :math:`O(nd)`: similarities exist in
+    strips of a few MB. The gradient is computed together with the loss, and only if ``embeddings`` requires
+    one. Row results do not depend on the number of threads; the matrix products depend on it as far as
+    torch's BLAS does.
 
-    The official code (``beta=40``) skips an anchor that has lost either kind of pair, drops positives of similarity
-    above 1 - 1e-5, and mines negatives after that. The paper is quoted with ``base=1``. The defaults here are those
-    of pytorch-metric-learning, whose ``MultiSimilarityLoss`` on the pairs of its ``MultiSimilarityMiner`` is equal
-    on unit vectors.
+    The official code (``beta=40``) skips an anchor that has lost either kind of pair, drops positives of
+    similarity above 1 - 1e-5, and mines negatives after that. The paper is quoted with ``base=1``. The
+    defaults here are those of pytorch-metric-learning, whose ``MultiSimilarityLoss`` on the pairs of its
+    ``MultiSimilarityMiner`` is equal on unit vectors.
 
     References
     ----------
-    X. Wang, X. Han, W. Huang, D. Dong, M. R. Scott. Multi-Similarity Loss with General Pair Weighting for Deep
-    Metric Learning. CVPR 2019, equations 11 to 15. https://arxiv.org/abs/1904.06627
+    X. Wang, X. Han, W. Huang, D. Dong, M. R. Scott. Multi-Similarity Loss with General Pair Weighting for
+    Deep Metric Learning. CVPR 2019, equations 11 to 15. https://arxiv.org/abs/1904.06627
 
     Examples
     --------
@@ -104,12 +108,13 @@ def multi_similarity_loss(
 def multi_similarity_miner(
     embeddings: Tensor, labels: Tensor, epsilon: float = 0.1
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    r"""The pairs that multi-similarity mining keeps: those that the anchor's other kind of pair does not clearly beat.
+    r"""The pairs that multi-similarity mining keeps: those that the other kind does not clearly beat.
 
     Of anchor :math:`i`, a positive :math:`j` (:math:`y_j=y_i`, :math:`j\ne i`) is kept iff
-    :math:`S_{ij}-\epsilon<\max_{k\in N_i}S_{ik}`, a negative iff :math:`S_{ij}+\epsilon>\min_{k\in P_i}S_{ik}`
-    (equations 11 and 12 of the paper that :func:`multi_similarity_loss` cites), so an anchor without positives keeps
-    no negative, and one without negatives no positive. :math:`(i,j)` may be kept where :math:`(j,i)` is not.
+    :math:`S_{ij}-\epsilon<\max_{k\in N_i}S_{ik}`, a negative iff :math:`S_{ij}+\epsilon>\min_{k\in
+    P_i}S_{ik}` (equations 11 and 12 of the paper that :func:`multi_similarity_loss` cites), so an anchor
+    without positives keeps no negative, and one without negatives no positive. :math:`(i,j)` may be kept
+    where :math:`(j,i)` is not.
 
     Parameters
     ----------
@@ -124,8 +129,8 @@ def multi_similarity_miner(
     -------
     anchors_pos, positives, anchors_neg, negatives : Tensor or ndarray, int64
         Row indices: the kept positive pairs are ``zip(anchors_pos, positives)``, the kept negative pairs
-        ``zip(anchors_neg, negatives)``, both in ascending order. This is the form in which pytorch-metric-learning
-        passes mined pairs (``indices_tuple``).
+        ``zip(anchors_neg, negatives)``, both in ascending order. This is the form in which
+        pytorch-metric-learning passes mined pairs (``indices_tuple``).
 
     Raises
     ------
@@ -152,7 +157,8 @@ def multi_similarity_miner(
     epsilon = check_real(epsilon, "epsilon")
     embeddings = embeddings.detach()
     longest = _longest_row(embeddings, "embeddings")
-    _check_exponent(longest * longest + abs(epsilon), embeddings.dtype, "embeddings", "inner product + epsilon")
+    largest = longest * longest + abs(epsilon)
+    _check_exponent(largest, embeddings.dtype, "embeddings", "inner product + epsilon")
     with torch.autocast(embeddings.device.type, enabled=False):
         return _torch_contrastive.multi_similarity_pairs(embeddings, labels, epsilon)
 
@@ -166,11 +172,14 @@ def info_nce(
     labels: Tensor | None = None,
     symmetric: bool = False,
 ) -> Tensor:
-    r"""InfoNCE: cross-entropy of finding each query's key among all keys, also called NT-Xent or the in-batch softmax.
+    r"""InfoNCE: cross-entropy of finding each query's key among all keys.
+
+    Also called NT-Xent or the in-batch softmax.
 
     .. math::
 
-        L=\frac1n\sum_{i=1}^n\Big\{\log\sum_{j=1}^m e^{\langle q_i,k_j\rangle/\tau}-\langle q_i,k_{t_i}\rangle/\tau\Big\}
+        L=\frac1n\sum_{i=1}^n\Big\{\log\sum_{j=1}^m e^{\langle q_i,k_j\rangle/\tau}
+        -\langle q_i,k_{t_i}\rangle/\tau\Big\}
 
     The similarities are plain inner products: pass ``torch.nn.functional.normalize(x)`` for cosines.
 
@@ -179,15 +188,16 @@ def info_nce(
     queries : Tensor or ndarray, shape (n, d), float32 or float64
         One query a row; n and d at least 1.
     keys : Tensor or ndarray, shape (m, d), same dtype and device
-        One key a row. All m keys are candidates of every query, so rows beyond the n-th are extra (hard) negatives.
+        One key a row. All m keys are candidates of every query, so rows beyond the n-th are extra (hard)
+        negatives.
     temperature : float
         :math:`\tau` above 0.
     labels : Tensor or ndarray, shape (n,), integer, optional
-        :math:`t_i`, the row of query i's key, in 0..m-1; several queries may share one. By default :math:`t_i=i`,
-        which needs m >= n.
+        :math:`t_i`, the row of query i's key, in 0..m-1; several queries may share one. By default
+        :math:`t_i=i`, which needs m >= n.
     symmetric : bool
-        Whether to average with the loss of finding each key's query among all queries, as CLIP does; needs m = n
-        and no ``labels``.
+        Whether to average with the loss of finding each key's query among all queries, as CLIP does; needs m
+        = n and no ``labels``.
 
     Returns
     -------
@@ -197,26 +207,27 @@ def info_nce(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype, shape, device or range than stated, if an entry is NaN or infinite, or
-        rows are so long that an exponent overflows their dtype. A second derivative raises NotImplementedError.
+        If an argument has another type, dtype, shape, device or range than stated, if an entry is NaN or
+        infinite, or rows are so long that an exponent overflows their dtype. A second derivative raises
+        NotImplementedError.
 
     Notes
     -----
-    Time :math:`O(nmd)`, almost all of it in matrix products (three with gradients, four if symmetric and large);
-    memory :math:`O((n+m)d)`: similarities exist in strips of a few MB. Gradients are computed together with the loss,
-    for those of ``queries`` and ``keys`` that require one. Row results do not depend on the number of threads; the
-    matrix products depend on it as far as torch's BLAS does.
+    Time :math:`O(nmd)`, almost all of it in matrix products (three with gradients, four if symmetric and
+    large); memory :math:`O((n+m)d)`: similarities exist in strips of a few MB. Gradients are computed
+    together with the loss, for those of ``queries`` and ``keys`` that require one. Row results do not depend
+    on the number of threads; the matrix products depend on it as far as torch's BLAS does.
 
-    A key that matches a query but is not its ``labels`` entry (a duplicate in the batch) counts as a negative; remove
-    duplicates before the call.
+    A key that matches a query but is not its ``labels`` entry (a duplicate in the batch) counts as a
+    negative; remove duplicates before the call.
 
     References
     ----------
     A. van den Oord, Y. Li, O. Vinyals. Representation Learning with Contrastive Predictive Coding. 2018,
     equation 4. https://arxiv.org/abs/1807.03748
 
-    A. Radford et al. Learning Transferable Visual Models From Natural Language Supervision. ICML 2021, figure 3.
-    https://arxiv.org/abs/2103.00020
+    A. Radford et al. Learning Transferable Visual Models From Natural Language Supervision. ICML 2021, figure
+    3. https://arxiv.org/abs/2103.00020
 
     Examples
     --------
@@ -234,7 +245,8 @@ def info_nce(
     check_same(queries, "queries", keys, "keys")
     if queries.shape[1] != keys.shape[1]:
         raise ValueError(
-            f"queries and keys must have the same number of columns; got {queries.shape[1]} and {keys.shape[1]}"
+            "queries and keys must have the same number of columns; "
+            f"got {queries.shape[1]} and {keys.shape[1]}"
         )
     temperature = check_positive(temperature, "temperature")
     if check_bool(symmetric, "symmetric") and labels is not None:
@@ -242,7 +254,9 @@ def info_nce(
     if labels is not None:
         _check_labels(labels, queries, "queries")
     elif symmetric and len(keys) != len(queries):
-        raise ValueError(f"keys must have as many rows as queries ({len(queries)}) if symmetric; got {len(keys)}")
+        raise ValueError(
+            f"keys must have as many rows as queries ({len(queries)}) if symmetric; got {len(keys)}"
+        )
     elif len(keys) < len(queries):
         raise ValueError(f"keys must have at least as many rows as queries ({len(queries)}); got {len(keys)}")
     grad = torch.is_grad_enabled()
@@ -349,7 +363,9 @@ def _longest_row(value: Tensor, name: str) -> float:
 def _check_exponent(largest: float, dtype: torch.dtype, names: str, exponent: str) -> None:
     if not largest <= torch.finfo(dtype).max:
         limit = str(dtype).removeprefix("torch.")
-        raise ValueError(f"{names} must be small enough for {exponent} to stay within {limit}; it may reach {largest:.3g}")
+        raise ValueError(
+            f"{names} must be small enough for {exponent} to stay within {limit}; it may reach {largest:.3g}"
+        )
 
 
 def _check_range(labels: Tensor, stop: int) -> None:
@@ -360,6 +376,23 @@ def _check_range(labels: Tensor, stop: int) -> None:
 
 def _backend(tensor: Tensor) -> ModuleType:
     return _torch_contrastive if use_torch(tensor.device.type) else _compiled_contrastive
+
+
+def _keep_gradients(ctx, inputs, output):
+    """Keep the gradients that came with the loss, and the inputs in case of a second backward pass."""
+    ctx.save_for_backward(*(value for value in inputs if isinstance(value, Tensor)))
+    ctx.settings = [None if isinstance(value, Tensor) else (value,) for value in inputs]
+    ctx.gradients = output[1:]
+    ctx.mark_non_differentiable(*output[1:])
+
+
+def _take_gradients(ctx, operator):
+    """The gradients, for the caller to overwrite: they never exist twice, a second pass recomputes them."""
+    gradients, ctx.gradients = ctx.gradients, None
+    if gradients is None:
+        tensors = iter(ctx.saved_tensors)
+        gradients = operator(*(next(tensors).detach() if s is None else s[0] for s in ctx.settings))[1:]
+    return gradients
 
 
 @torch.library.custom_op("corelib::multi_similarity", mutates_args=())
@@ -386,17 +419,12 @@ def _(embeddings, labels, alpha, beta, base, epsilon, need_grad):
     return embeddings.new_empty(()), embeddings.new_empty(embeddings.shape if need_grad else 0)
 
 
-def _save_multi_similarity(ctx, inputs, output):
-    ctx.save_for_backward(inputs[0], output[1])
-    ctx.mark_non_differentiable(output[1])
-
-
 def _multi_similarity_backward(ctx, grad_loss, _):
-    embeddings, grad = ctx.saved_tensors
-    return ScaleGradient.apply(grad_loss, grad, embeddings), None, None, None, None, None, None
+    (gradient,) = _take_gradients(ctx, _multi_similarity)
+    return ScaleGradientInPlace.apply(grad_loss, gradient, ctx.saved_tensors[0]), *(None,) * 6
 
 
-_multi_similarity.register_autograd(_multi_similarity_backward, setup_context=_save_multi_similarity)
+_multi_similarity.register_autograd(_multi_similarity_backward, setup_context=_keep_gradients)
 
 
 @torch.library.custom_op("corelib::info_nce", mutates_args=())
@@ -427,19 +455,14 @@ def _(queries, keys, labels, temperature, symmetric, need_queries, need_keys):
     )
 
 
-def _save_info_nce(ctx, inputs, output):
-    ctx.save_for_backward(inputs[0], inputs[1], output[1], output[2])
-    ctx.mark_non_differentiable(output[1], output[2])
-
-
 def _info_nce_backward(ctx, grad_loss, *_):
-    queries, keys, grad_queries, grad_keys = ctx.saved_tensors
-    needed = ctx.needs_input_grad
-    return (
-        ScaleGradient.apply(grad_loss, grad_queries, queries, keys) if needed[0] else None,
-        ScaleGradient.apply(grad_loss, grad_keys, queries, keys) if needed[1] else None,
-        *(None,) * 5,
+    sources = ctx.saved_tensors[:2]
+    gradients = _take_gradients(ctx, _info_nce)
+    scaled = (
+        ScaleGradientInPlace.apply(grad_loss, gradient, *sources) if needed else None
+        for gradient, needed in zip(gradients, ctx.needs_input_grad[:2], strict=True)
     )
+    return *scaled, *(None,) * 5
 
 
-_info_nce.register_autograd(_info_nce_backward, setup_context=_save_info_nce)
+_info_nce.register_autograd(_info_nce_backward, setup_context=_keep_gradients)
