@@ -9,7 +9,8 @@
  * 3. Near: for boxes up to `reach` apart, k is a polynomial in both places, found once per distance between boxes
  *    by Chebyshev interpolation; a p x p matrix turns the moments of one box into a polynomial on the other.
  * 4. Tails: farther away, k is a constant plus a line plus a short sum of exponentials, all of which pass from box
- *    to box in one sweep. Every term has one sign per sweep, so that even a sum far below the others keeps its digits.
+ *    to box in one sweep. What a sweep carries is a sum of non-negative numbers, so that nothing cancels and even a
+ *    result that is tiny beside the others keeps its digits.
  * 5. Gather: f(x_i) is the polynomial of the box of x_i at its place t.
  *
  * The interpolation error falls like (H / (4 pole temperature))^p, where `pole` is the distance of the nearest

@@ -39,6 +39,8 @@ def mann_whitney(
     cdef void *slope[2]
     cdef double value = 0, factor = scale
     cdef int status
+    if max(pos.shape[0], neg.shape[0]) > 1 << 30:
+        raise ValueError("a side must not hold more than 2**30 scores")
     side[0].data, side[0].n, side[0].is_float = &pos[0], pos.shape[0], floating is float
     side[1].data, side[1].n, side[1].is_float = &neg[0], neg.shape[0], floating is float
     side[0].weight = side[1].weight = NULL
