@@ -31,8 +31,8 @@ def relu_ntk(a: Tensor, b: Tensor) -> Tensor:
 
     Notes
     -----
-    O(n m p). The angle comes from atan2 of ``|u - v|`` and ``|u + v|`` of the unit vectors in place of arccos, which loses half
-    of the digits for nearly parallel rows. Y. Han, M. Razaviyayn and R. Xu (arXiv 2401.15604), the kernel K.
+    O(n m p). The angle comes from atan2 of ``|u - v|`` and ``|u + v|`` of the unit vectors in place of arccos, which
+    loses half of the digits for nearly parallel rows. Y. Han, M. Razaviyayn and R. Xu (arXiv 2401.15604), the kernel K.
 
     Examples
     --------
