@@ -188,6 +188,8 @@ SEEN = torch.ones(2)
         (lambda: squared_click_loss(U, I, WHO, WHO, SEEN[:1]), ValueError, r"propensity must have shape \(2,\)"),
         (lambda: squared_click_loss(U, I, WHO, WHO, SEEN * 0), ValueError, "propensity must be greater than 0 where there is a click; 2 are 0"),
         (lambda: squared_click_loss(U, I, WHO, WHO, SEEN, reduction="none"), ValueError, "reduction must be one of 'mean', 'sum'"),
+        (lambda: squared_click_loss(U.double() * 1e200, I.double(), WHO, WHO, SEEN.double()), ValueError, "users and items must be small enough"),
+        (lambda: pairwise_click_loss(SCORES * 1e300, CLICKS, PROPENSITY), ValueError, "logits must not exceed 1e.280; got 2e.300"),
         (lambda: squared_click_loss(U * math.nan, I, WHO, WHO, SEEN), ValueError, "users must be finite"),
     ],
 )

@@ -72,6 +72,17 @@ def test_ends_of_the_scale_and_no_spread():
     torch.testing.assert_close(labels, torch.eye(5)[[0, 4, 2]])
 
 
+@pytest.mark.parametrize("kind", ["pdf", "cdf"])
+def test_a_spread_without_end_is_a_parabola(kind):
+    """The limit: a (x - m)^2 + b with sum 1 and mean m; the published recipe divides rounding errors there."""
+    m, x = 3.4, np.arange(1.0, 6)
+    system = np.array([[((x - m) ** 2).sum(), 5], [(x * (x - m) ** 2).sum(), x.sum()]])
+    a, b = np.linalg.solve(system, [1, m])
+    labels, interpolated = soft_labels(np.full(3, m), np.array([1e3, 1e8, 1e300]), low=1, high=5, kind=kind, max_error=5.0)
+    assert not interpolated.any()
+    np.testing.assert_allclose(labels, np.broadcast_to(np.maximum(a * (x - m) ** 2 + b, 0), (3, 5)), atol=1e-4)
+
+
 LOGITS = torch.randn(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 LABELS[0, 1] = 0
@@ -205,7 +216,7 @@ PREDICTED, PAIRS = torch.tensor([0.1, 0.2]), torch.tensor([[0, 1]])
         (lambda: soft_labels(MEAN, SD, kind="logistic"), ValueError, "kind must be one of 'pdf', 'cdf'"),
         (lambda: soft_labels(MEAN, SD, min_sd=0.0), ValueError, "min_sd must be greater than 0"),
         (lambda: soft_labels(MEAN, SD, renormalise=1), TypeError, "renormalise must be True or False"),
-        (lambda: soft_label_kl(LOGITS, LABELS), ValueError, r"labels must have shape \(4, 9\); got \(4, 3\)"),
+        (lambda: soft_label_kl(LOGITS, LABELS), ValueError, r"labels must have shape \(4, 9\), one label per column of logits"),
         (lambda: soft_label_kl(LOGITS, LABELS.float(), COLUMNS), TypeError, "labels and logits must have the same dtype"),
         (lambda: soft_label_kl(LOGITS, -LABELS, COLUMNS), ValueError, "labels must not be negative"),
         (lambda: soft_label_kl(LOGITS, LABELS, COLUMNS + 2), ValueError, r"columns must lie in 0..8; got 2..9"),

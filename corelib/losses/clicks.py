@@ -18,6 +18,7 @@ from corelib.losses._arguments import (
 from corelib.losses.pairwise import mann_whitney_loss
 
 _CHUNK = 1 << 20  # numbers gathered together
+_LARGEST = 1e280  # score whose differences can be summed
 
 
 @accepts_numpy("logits", "clicks", "propensity")
@@ -150,6 +151,8 @@ def pairwise_click_loss(
     items = logits.shape[1]
     if items < 2:
         raise ValueError(f"logits must have at least 2 items; got shape {tuple(logits.shape)}")
+    if logits.detach().abs().max().item() > _LARGEST:
+        raise ValueError(f"logits must not exceed {_LARGEST}; got {logits.detach().abs().max().item()}")
     clicks, weight = _weights(logits, clicks, propensity, clip)
     check_bool(nonnegative, "nonnegative")
     check_reduction(reduction)
@@ -269,6 +272,8 @@ def squared_click_loss(
         raise ValueError(f"propensity must have shape {tuple(click_user.shape)}; got {tuple(propensity.shape)}")
     everywhere = torch.ones_like(click_user, dtype=torch.bool)
     total = _SquaredClickLoss.apply(users, items, click_user, click_item, _inverse(everywhere, propensity, clip).double())
+    if not bool(total.isfinite()):
+        raise ValueError("users and items must be small enough for the squares of their products to be finite")
     cells = len(users) * len(items) if reduction == "mean" else 1
     return (total / cells).to(users.dtype)
 

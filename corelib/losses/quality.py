@@ -16,6 +16,7 @@ from corelib.losses._arguments import (
 )
 
 _CHUNK = 1 << 18  # pairs looked at together
+_FLAT = 1000.0  # a spread, in levels, from which a Gaussian is the parabola at its top
 
 
 @accepts_numpy("mean", "sd")
@@ -49,7 +50,7 @@ def soft_labels(
     kind : {"pdf", "cdf"}
         p is the density at the level, or the probability of the unit interval around it (for small spreads).
     min_sd, max_error : float, default 0.2 and 0.1
-        In the unit of the levels.
+        In the unit of the levels, in which a spread above 1000 is taken as 1000.
     renormalise : bool, default False
         Let each row sum to 1 after the cut; the source does not.
 
@@ -99,7 +100,7 @@ def soft_labels(
     m, s = 1 + scale * (mean.detach().double() - low), scale * sd.detach().double()
     level = torch.arange(1, K + 1, dtype=torch.float64, device=m.device)
     narrow = s < min_sd
-    p, slope = _gaussian_at(level, m[:, None], s.clamp_min(min_sd)[:, None], kind)
+    p, slope = _gaussian_at(level, m[:, None], s.clamp(min_sd, _FLAT)[:, None], kind)
 
     centre = (K + 1) / 2
     offset = m - centre
@@ -115,18 +116,15 @@ def soft_labels(
 
 
 def _gaussian_at(level, m, s, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """The Gaussian at each level, and its derivative in m."""
-
-    def density(x):
-        return (-0.5 * ((x - m) / s) ** 2).exp() / (s * math.sqrt(2 * math.pi))
-
+    """The Gaussian at each level up to a factor and a constant, which the adjustment undoes; its derivative in m."""
     if kind == "pdf":
-        p = density(level)
-        return p, p * (level - m) / s**2
+        bell = -0.5 * ((level - m) / s) ** 2
+        return s**2 * bell.expm1(), (level - m) * bell.exp()
     upper, lower = ((level + side - m) / s for side in (0.5, -0.5))
+    slope = ((-0.5 * lower**2).exp() - (-0.5 * upper**2).exp()) / (s * math.sqrt(2 * math.pi))
     flip = lower > 0  # so that the difference is one of small numbers
     upper, lower = torch.where(flip, -lower, upper), torch.where(flip, -upper, lower)
-    return torch.special.ndtr(upper) - torch.special.ndtr(lower), density(level - 0.5) - density(level + 0.5)
+    return torch.special.ndtr(upper) - torch.special.ndtr(lower), slope
 
 
 @accepts_numpy("logits", "labels", "columns")
@@ -181,7 +179,8 @@ def soft_label_kl(
             raise ValueError(f"columns must be 1-dimensional and not empty; got shape {tuple(columns.shape)}")
         K = len(columns)
     if labels.shape != (n, K):
-        raise ValueError(f"labels must have shape {(n, K)}; got {tuple(labels.shape)}")
+        per = "column of logits (or give columns)" if columns is None else "entry of columns"
+        raise ValueError(f"labels must have shape {(n, K)}, one label per {per}; got {tuple(labels.shape)}")
     if bool((labels < 0).any()):
         raise ValueError(f"labels must not be negative; the smallest is {labels.min().item()}")
     check_reduction(reduction)

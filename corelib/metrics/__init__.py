@@ -1,6 +1,7 @@
 """What you report: metrics of ranked lists and of scores. Array-likes in, one float64 per query out."""
 
 from corelib.metrics.auc import roc_auc
+from corelib.metrics.coverage import pass_at_k
 from corelib.metrics.ranking import (
     average_precision,
     dcg,
@@ -16,6 +17,7 @@ __all__ = [
     "dcg",
     "evaluate",
     "ndcg",
+    "pass_at_k",
     "precision_at",
     "recall_at",
     "reciprocal_rank",
