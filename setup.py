@@ -9,17 +9,11 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-if sys.platform == "darwin":  # Apple's clang ships no OpenMP runtime
-    openmp_compile, openmp_link = [], []
-elif sys.platform == "win32":
-    openmp_compile, openmp_link = ["/openmp"], []
-else:
-    openmp_compile, openmp_link = ["-fopenmp"], ["-fopenmp"]
+if sys.platform == "win32":
+    sys.exit("corelib needs gcc or clang (its kernels use their vector types); on Windows, build it under WSL")
 
-optimise = (
-    ["/O2"] if sys.platform == "win32"
-    else ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-)
+openmp = [] if sys.platform == "darwin" else ["-fopenmp"]  # Apple's clang ships no OpenMP runtime
+optimise = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
 def kernels():
@@ -32,8 +26,8 @@ def kernels():
             [str(path)],
             depends=headers,
             include_dirs=[str(folder)],
-            extra_compile_args=optimise + openmp_compile,
-            extra_link_args=openmp_link,
+            extra_compile_args=optimise + openmp,
+            extra_link_args=openmp,
         )
         for path in sorted(folder.glob("*.pyx"))
     ]

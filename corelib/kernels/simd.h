@@ -13,10 +13,6 @@
 #define KS_MULTIVERSION
 #endif
 
-#if defined(_MSC_VER)
-#define KS_INLINE static __forceinline
-#else
 #define KS_INLINE static inline __attribute__((always_inline))
-#endif
 
 #endif
