@@ -1,0 +1,200 @@
+"""One table for the whole public API: every argument of every function is broken in every way that applies.
+
+Each attempt must end in one of two ways: a TypeError or ValueError that names the argument, or a result without NaN
+that the plain torch implementation confirms. Nothing may crash, warn, or change its inputs.
+"""
+
+import inspect
+import math
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import corelib
+from corelib import losses, metrics, ratings, score
+
+rng = np.random.default_rng(0)
+SCORES, LABELS = rng.normal(size=6), np.array([0, 1, 1, 0, 1, 0])
+POINTS, CLASSES = rng.normal(size=(6, 3)) * 0.5, np.array([0, 0, 1, 1, 2, 2])
+AXES = np.linalg.qr(rng.normal(size=(3, 2)))[0]
+
+CALLS = {
+    losses.click_loss: dict(logits=SCORES, clicks=LABELS, propensity=np.full(6, 0.4), clip=0.1),
+    losses.confusion_loss: dict(logits=SCORES, labels=LABELS, sharpness=5.0, threshold=0.4, beta=1.0),
+    losses.info_nce: dict(queries=POINTS[:3], keys=POINTS, temperature=0.3, labels=np.array([0, 4, 2])),
+    losses.mann_whitney_loss: dict(
+        pos=SCORES[:2], neg=SCORES[2:], temperature=0.5, pos_weight=np.array([1.0, 2.0]), neg_weight=np.ones(4)
+    ),
+    losses.multi_similarity_loss: dict(embeddings=POINTS, labels=CLASSES, alpha=2.0, beta=40.0, base=0.5, epsilon=0.1),
+    losses.multi_similarity_miner: dict(embeddings=POINTS, labels=CLASSES, epsilon=0.1),
+    losses.ordered_contrast_loss: dict(scores=SCORES, rank=CLASSES, indptr=np.array([0, 2, 6])),
+    losses.pairwise_click_loss: dict(
+        logits=POINTS, clicks=np.eye(6, 3, dtype=int), propensity=np.full((6, 3), 0.4), clip=0.1
+    ),
+    losses.preference_loss: dict(margin=SCORES, reference_margin=SCORES * 0.5, beta=0.1, gamma=1.0, label_smoothing=0.1),
+    losses.set_contrast_loss: dict(
+        pos=SCORES[:3], neg=SCORES[3:], pos_indptr=np.array([0, 1, 3]), neg_indptr=np.array([0, 2, 3])
+    ),
+    losses.spherical_loss: dict(outputs=POINTS, targets=CLASSES, loss=losses.ZLoss()),
+    metrics.average_precision: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
+    metrics.dcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
+    metrics.evaluate: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), metrics=["ndcg@2", "map"], min_relevance=1.0),
+    metrics.ndcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
+    metrics.precision_at: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
+    metrics.recall_at: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
+    metrics.reciprocal_rank: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
+    metrics.roc_auc: dict(scores=SCORES, labels=LABELS),
+    ratings.fit_bradley_terry: dict(winner=np.array([0, 1]), loser=np.array([1, 2]), players=3, weight=np.ones(2), precision=0.1),
+    ratings.fit_item_response: dict(responses=LABELS.reshape(2, 3), ability_precision=1.0, difficulty_precision=1.0),
+    ratings.glicko2_period: dict(
+        rating=np.full(3, 1500.0), deviation=np.full(3, 200.0), volatility=np.full(3, 0.06),
+        player=np.array([0, 1]), opponent=np.array([1, 2]), score=np.array([1.0, 0.5]), tau=0.5, max_deviation=350.0,
+    ),
+    score.denoising_loss: dict(denoised=POINTS, clean=POINTS + 0.1, sigma=0.5, sigma_data=0.5),
+    score.empirical_score: dict(x=POINTS[:2], data=POINTS[2:], sigma=0.5, weights=np.array([1.0, 2.0, 0.5, 1.0])),
+    score.empirical_log_density: dict(x=POINTS[:2], data=POINTS[2:], sigma=0.5, weights=np.ones(4)),
+    score.explained_variance: dict(reference=POINTS, approximation=POINTS + 0.1),
+    score.frechet_distance: dict(mean_a=np.zeros(3), covariance_a=np.eye(3), mean_b=np.ones(3), covariance_b=2 * np.eye(3)),
+    score.gaussian_flow: dict(
+        x=POINTS, mean=np.zeros(3), eigenvalues=np.array([2.0, 1.0]), eigenvectors=AXES, sigma_from=2.0, sigma_to=0.5
+    ),
+    score.gaussian_score: dict(x=POINTS, mean=np.zeros(3), eigenvalues=np.array([2.0, 1.0]), eigenvectors=AXES, sigma=0.5),
+    score.mixture_score: dict(
+        x=POINTS, weights=np.array([0.5, 0.5]), means=POINTS[:2], eigenvalues=np.ones((2, 2)),
+        eigenvectors=np.stack([AXES, AXES]), sigma=0.5,
+    ),
+    score.relu_ntk: dict(a=POINTS, b=POINTS[:2]),
+}  # fmt: skip
+
+
+def changed(array, index, value):
+    """``array`` in a dtype that can hold ``value``, with that value in one place."""
+    out = array.astype(np.float64) if isinstance(value, float) else array.copy()
+    out[index] = value
+    return out
+
+
+BREAK_ARRAY = {
+    "None": lambda a: None,
+    "a string": lambda a: "scores",
+    "a number": lambda a: 1.0,
+    "a dict": lambda a: {},
+    "empty": lambda a: a[:0],
+    "no columns": lambda a: a[..., :0],
+    "one row more": lambda a: np.concatenate([a, a[:1]]),
+    "one row less": lambda a: a[:-1],
+    "one axis more": lambda a: a[None],
+    "0-dimensional": lambda a: a.ravel()[0],
+    "strings": lambda a: a.astype(str),
+    "objects": lambda a: a.astype(object),
+    "complex": lambda a: a.astype(complex),
+    "float16": lambda a: a.astype(np.float16),
+    "float32 among float64": lambda a: a.astype(np.float32),
+    "int8": lambda a: a.astype(np.int8),
+    "uint64": lambda a: np.abs(a).astype(np.uint64),
+    "bool": lambda a: a.astype(bool),
+    "dates": lambda a: a.astype("datetime64[s]"),
+    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "NaN": lambda a: changed(a, 0, math.nan),
+    "infinity": lambda a: changed(a, -1, math.inf),
+    "minus infinity": lambda a: changed(a, 0, -math.inf),
+    "1e300": lambda a: changed(a, 0, 1e300),
+    "-1": lambda a: changed(a, 0, -1),
+    "10**6": lambda a: changed(a, -1, 10**6),
+    "zeros": lambda a: np.zeros_like(a),
+    "all equal": lambda a: np.ones_like(a),
+}
+TWO_DISAGREE = ("empty", "no columns", "one row more", "one row less", "float32 among float64")
+KEEP_ARRAY = {
+    "read-only": lambda a: (c := a.copy(), c.setflags(write=False))[0],
+    "every other": lambda a: np.repeat(a, 2, axis=0)[::2],
+    "reversed twice": lambda a: a[::-1].copy()[::-1],
+    "Fortran order": lambda a: np.asfortranarray(a),
+    "offset by one byte": lambda a: np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(a.dtype).reshape(a.shape),
+}
+BREAK_SCALAR = {
+    "None": None, "a string": "1", "a list": [1.0], "NaN": math.nan, "infinity": math.inf, "minus infinity": -math.inf,
+    "zero": 0, "-1": -1, "-0.5": -0.5, "1e-320": 1e-320, "1e300": 1e300, "True": True, "complex": 1j, "array": np.ones(2),
+}  # fmt: skip
+
+ARRAYS = [(f, n) for f, kwargs in CALLS.items() for n, v in kwargs.items() if isinstance(v, np.ndarray)]
+SCALARS = [(f, n) for f, kwargs in CALLS.items() for n, v in kwargs.items() if isinstance(v, int | float)]
+
+
+def name_of(value):
+    return value.__name__ if inspect.isfunction(value) else str(value)
+
+
+def flat(result):
+    """All numbers of a result, whatever its form."""
+    if isinstance(result, dict):
+        result = tuple(result.values())
+    if hasattr(result, "__dataclass_fields__"):
+        result = tuple(getattr(result, field) for field in result.__dataclass_fields__)
+    if isinstance(result, tuple | list):
+        return np.concatenate([flat(part) for part in result]) if result else np.empty(0)
+    return np.asarray(result, dtype=np.float64).ravel()
+
+
+def call(function, kwargs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return flat(function(**kwargs))
+
+
+def attempt(function, name, value, other_may_be_blamed=False):
+    """Either a refusal that names the argument, or a number that both implementations agree on."""
+    kwargs = CALLS[function] | {name: value}
+    before = {n: v.copy() for n, v in kwargs.items() if isinstance(v, np.ndarray)}
+    try:
+        result = call(function, kwargs)
+    except (TypeError, ValueError) as error:
+        may_name = CALLS[function] if other_may_be_blamed else [name]
+        assert re.search(rf"\b({'|'.join(may_name)})\b", str(error)), f"the message does not name {name}: {error}"
+    except RuntimeError as error:
+        assert "no convergence" in str(error)
+    else:
+        assert not np.isnan(result).any()
+        if function.__module__.startswith(("corelib.losses", "corelib.score")):
+            corelib.set_backend("torch")
+            try:
+                np.testing.assert_allclose(result, call(function, kwargs), rtol=1e-5, atol=1e-7)
+            finally:
+                corelib.set_backend("auto")
+    for n, v in before.items():
+        np.testing.assert_array_equal(kwargs[n], v)
+
+
+@pytest.mark.parametrize(("function", "name"), ARRAYS, ids=name_of)
+@pytest.mark.parametrize("how", BREAK_ARRAY)
+def test_broken_array(function, name, how):
+    try:
+        broken = BREAK_ARRAY[how](CALLS[function][name])
+    except ValueError:
+        pytest.skip("NumPy itself refuses to make this array")
+    attempt(function, name, broken, other_may_be_blamed=how in TWO_DISAGREE)
+
+
+@pytest.mark.parametrize(("function", "name"), SCALARS, ids=name_of)
+@pytest.mark.parametrize("how", BREAK_SCALAR)
+def test_broken_scalar(function, name, how):
+    attempt(function, name, BREAK_SCALAR[how])
+
+
+@pytest.mark.parametrize(("function", "name"), ARRAYS, ids=name_of)
+@pytest.mark.parametrize("how", KEEP_ARRAY)
+def test_memory_layout_does_not_matter(function, name, how):
+    kwargs = CALLS[function]
+    moved = kwargs | {name: KEEP_ARRAY[how](kwargs[name])}
+    np.testing.assert_allclose(call(function, moved), call(function, kwargs), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("function", "name"), [a for a in ARRAYS if a[0].__module__.startswith(("corelib.losses", "corelib.score"))], ids=name_of)
+def test_sparse_and_lazy_tensors_are_refused(function, name):
+    kwargs = {n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in CALLS[function].items()}
+    for bad in (kwargs[name].to_sparse(), kwargs[name].to("meta")):
+        with pytest.raises((TypeError, ValueError, NotImplementedError, RuntimeError)):
+            function(**kwargs | {name: bad})
