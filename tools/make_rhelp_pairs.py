@@ -40,7 +40,11 @@ def main() -> None:
         for column in telling_columns(table):
             pages_with[column].add(page)
     pairs = {pair for pages in pages_with.values() for pair in combinations(sorted(pages, key=parts), 2)}
-    lines = [f"{a}\t{b}\n" for a, b in sorted(pairs, key=lambda pair: [*map(parts, pair)]) if (a, b) not in NOT_THE_SAME]
+    lines = [
+        f"{a}\t{b}\n"
+        for a, b in sorted(pairs, key=lambda pair: [*map(parts, pair)])
+        if (a, b) not in NOT_THE_SAME
+    ]
     SAME_DATA.write_text("".join(lines), encoding="utf-8")
 
 
@@ -61,7 +65,11 @@ def tables() -> Iterator[tuple[str, pd.DataFrame]]:
 def telling_columns(table: pd.DataFrame) -> Iterator[str]:
     """A hash of each numeric column that would not agree with another one by chance."""
     for name, column in table.items():
-        if name == "rownames" or not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        if (
+            name == "rownames"
+            or not pd.api.types.is_numeric_dtype(column)
+            or pd.api.types.is_bool_dtype(column)
+        ):
             continue
         values = column.dropna().to_numpy(dtype=np.float64)
         values = np.sort(values[np.isfinite(values)])

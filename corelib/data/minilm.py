@@ -83,7 +83,12 @@ def minilm_vectors(corpus: TextRetrieval) -> MiniLMVectors:
     with np.load(path) as stored:
         return MiniLMVectors(
             _look_up(corpus.queries, stored["query_hashes"], stored["queries"], f"queries of {corpus.name}"),
-            _look_up(corpus.documents, stored["document_hashes"], stored["documents"], f"documents of {corpus.name}"),
+            _look_up(
+                corpus.documents,
+                stored["document_hashes"],
+                stored["documents"],
+                f"documents of {corpus.name}",
+            ),
         )
 
 
@@ -94,7 +99,9 @@ def vectors_path(name: str) -> Path:
 
 def text_hashes(texts: Iterable[str]) -> np.ndarray:
     """The first 8 bytes of the SHA-256 of each text, as uint64."""
-    return np.array([int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) for text in texts], dtype=np.uint64)
+    return np.array(
+        [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) for text in texts], dtype=np.uint64
+    )
 
 
 def _look_up(texts: Sequence[str], hashes: np.ndarray, vectors: np.ndarray, what: str) -> np.ndarray:
@@ -186,10 +193,15 @@ class MiniLM:
     @torch.inference_mode()
     def _encode(self, tokens: list[list[int]]) -> Tensor:
         """Unit vectors (b, 384) of b token sequences: embed, six transformer layers, mean over the tokens."""
-        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(sequence) for sequence in tokens], batch_first=True)
+        ids = torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(sequence) for sequence in tokens], batch_first=True
+        )
         lengths = torch.tensor([len(sequence) for sequence in tokens])
         real = torch.arange(ids.shape[1]) < lengths[:, None]
-        table = {name: self._weights[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")}
+        table = {
+            name: self._weights[f"embeddings.{name}_embeddings.weight"]
+            for name in ("word", "position", "token_type")
+        }
         x = table["word"][ids] + table["position"][: ids.shape[1]] + table["token_type"][0]
         x = self._layer_norm(x, "embeddings.LayerNorm")
         for layer in range(_LAYERS):
@@ -212,4 +224,6 @@ class MiniLM:
         return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
 
     def _layer_norm(self, x: Tensor, name: str) -> Tensor:
-        return F.layer_norm(x, (DIMENSION,), self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], _EPSILON)
+        return F.layer_norm(
+            x, (DIMENSION,), self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], _EPSILON
+        )

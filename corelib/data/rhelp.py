@@ -105,7 +105,8 @@ def rhelp() -> TextRetrieval:
         document_ids=tuple(document.id for document in documents),
         documents=tuple(document.text for document in documents),
         query_ids=tuple(
-            f"{documents[own[0]].id}#{documents[own[0]].titles.index(texts[title])}" for title, own in titles.items()
+            f"{documents[own[0]].id}#{documents[own[0]].titles.index(texts[title])}"
+            for title, own in titles.items()
         ),
         queries=tuple(texts[title] for title in titles),
         relevance=relevance,
@@ -217,9 +218,7 @@ def _titles(documents: list[_Document]) -> tuple[dict[str, list[int]], dict[str,
     return own, spelling
 
 
-def _split(
-    documents: list[_Document], own: Iterable[list[int]], grades: list[dict[int, int]]
-) -> np.ndarray:
+def _split(documents: list[_Document], own: Iterable[list[int]], grades: list[dict[int, int]]) -> np.ndarray:
     """60 % train, 10 % dev, 30 % test, by a hash; what is connected stays together."""
 
     def edges() -> Iterator[tuple[int, int]]:

@@ -92,7 +92,9 @@ class TextRetrieval:
         digest = hashlib.sha256()
         for identifier, text in zip(self.document_ids, self.documents, strict=True):
             digest.update(f"{identifier}\t{text}\n".encode())
-        for row, (identifier, text, part) in enumerate(zip(self.query_ids, self.queries, self.split, strict=True)):
+        for row, (identifier, text, part) in enumerate(
+            zip(self.query_ids, self.queries, self.split, strict=True)
+        ):
             grades = {int(j): int(self.relevance[row, j]) for j in np.flatnonzero(self.relevance[row])}
             digest.update(f"{identifier}\t{text}\t{json.dumps(grades)}\t{part}\n".encode())
         return digest.hexdigest()
