@@ -288,6 +288,13 @@ def test_a_table_prints_outside_a_notebook(capsys):
     assert capsys.readouterr().out == "Pooled AUC\nloss         AUC\nMW           ≈ 0.930\ncontrastive  3\n"
 
 
+@pytest.mark.parametrize("number", [76.0, 1234.0, -5.2e-4])
+def test_the_length_of_a_measured_number_moves_nothing_else(number, capsys):
+    lab.table("Speed", ["what", "times", "note"], [["loop", lab.approx(number, 2), "slow"], ["rest", "1", "-"]])
+    masked = re.sub(r"≈ -?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?", "≈ #", capsys.readouterr().out)
+    assert masked == "Speed\nwhat  times  note\nloop  ≈ #    slow\nrest  1      -\n"
+
+
 @pytest.mark.parametrize(
     ("rows", "error", "message"),
     [
