@@ -39,7 +39,7 @@ ALTERNATIVES = r"""() => {
     .filter(e => !sentence.test((e.getAttribute("alt") ?? "").trim()))
     .map(e => `figure whose alternative text is no sentence: ${JSON.stringify(e.getAttribute("alt"))}`);
 }"""
-ACCESSIBILITY = r"""() => axe.run(document, {resultTypes: ["violations"], preload: false}).then(({violations}) =>
+ACCESSIBILITY = r"""() => axe.run({exclude: ["mjx-container"]}, {resultTypes: ["violations"], preload: false}).then(({violations}) =>
   violations.map(v => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map(n => n.target.join(" ")).join(", ")}`))"""
 WIDTH = """() => {
   const width = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);

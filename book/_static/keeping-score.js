@@ -6,6 +6,9 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   };
   label(".sidebar-primary-item:has(> .navbar-brand)", { role: "navigation", "aria-label": "Home" });
+  for (const summary of document.querySelectorAll(".bd-sidenav summary")) {
+    summary.setAttribute("aria-label", `Pages of: ${summary.closest("li").querySelector("a").textContent.trim()}`);
+  }
   label(".citation-list > .citation", { role: "listitem" });
 });
 
