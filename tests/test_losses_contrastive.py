@@ -625,9 +625,9 @@ def test_kernels_do_not_depend_on_the_number_of_threads(dtype):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-@pytest.mark.parametrize(("implementation", "limit"), [("compiled", 24), ("torch", 72)])
+@pytest.mark.parametrize(("implementation", "limit"), [("compiled", 20), ("torch", 60)])
 def test_memory_stays_far_below_the_matrix(implementation, limit):
-    """8,192 x 8,192 float32 similarities are 256 MiB; the losses must do with a fraction, and the probe must see it."""
+    """6,144 x 6,144 float32 similarities are 144 MiB; the losses must do with a fraction, and the probe must see it."""
     script = f"""
 import torch, corelib
 from corelib.losses import info_nce, multi_similarity_loss
@@ -646,12 +646,12 @@ def work(n):
 
 work(64)
 before = peak()
-x = work(8192)
+x = work(6144)
 tiled = peak()
 (x @ x.T).exp_()
 print(tiled - before, peak() - before)
 """
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     tiled, full = map(float, output.split())
-    assert full > 256
+    assert full > 144
     assert tiled < limit
