@@ -65,7 +65,7 @@ def collect(book: Path) -> list[Entry]:
 
 
 def page(entries: list[Entry]) -> str:
-    """The ledger as a MyST page: totals, then one table per part."""
+    """The ledger as a MyST page: totals, then one table per chapter."""
     parts: dict[str, list[Entry]] = {}
     for entry in entries:
         parts.setdefault(entry.part, []).append(entry)
@@ -91,22 +91,26 @@ def _totals(parts: dict[str, list[Entry]]) -> list[str]:
 def _part_lines(part: str, chapters: list[Entry]) -> list[str]:
     lines = [f"({_anchor(part)})=", f"## {escape(part)}", ""]
     for entry in chapters:
-        card = entry.report["card"]
-        lines.append(
-            f"- [{escape(card['title'])}]({entry.page}), after {escape(card['authors'])} ({card['year']}): "
-            f"{VERDICTS[card['verdict']]}."
-        )
-        lines += [
-            f"  Distance in {escape(d['what'])}: paper {escape(d['paper'])}, here {escape(d['here'])}."
-            for d in card["distances"]
-        ]
-    lines += ["", _row("Chapter", "Claim", "The paper", "Measured here", "Status"), _row(*["---"] * 5)]
-    for entry in chapters:
-        chapter = f"[{escape(entry.report['card']['title'])}]({entry.page})"
-        for claim in entry.report["claims"]:
-            status = claim["status"] + (f": {claim['reason']}" if claim["reason"] else "")
-            cells = (claim["statement"], claim["paper"] or "-", claim["measured"], status)
-            lines.append(_row(chapter, *map(escape, cells)))
+        lines += _chapter_lines(entry)
+    return lines
+
+
+def _chapter_lines(entry: Entry) -> list[str]:
+    card = entry.report["card"]
+    lines = [
+        f"### [{escape(card['title'])}]({entry.page})",
+        "",
+        f"After {escape(card['authors'])} ({card['year']}): {VERDICTS[card['verdict']]}.",
+    ]
+    lines += [
+        f"Distance in {escape(d['what'])}: paper {escape(d['paper'])}, here {escape(d['here'])}."
+        for d in card["distances"]
+    ]
+    lines += ["", _row("Claim", "The paper", "Measured here", "Status"), _row(*["---"] * 4)]
+    for claim in entry.report["claims"]:
+        status = claim["status"] + (f": {claim['reason']}" if claim["reason"] else "")
+        cells = (claim["statement"], claim["paper"] or "-", claim["measured"], status)
+        lines.append(_row(*map(escape, cells)))
     return [*lines, ""]
 
 
