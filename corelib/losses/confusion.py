@@ -9,35 +9,37 @@ from corelib.losses._arguments import check_binary_like, check_reduction, check_
 _METRICS = ("accuracy", "f_beta", "balanced_accuracy", "g_mean", "mcc", "jaccard")
 
 
+_CHUNK = 1 << 15  # logits at a time, so that what is made of them stays in the cache
+
+
 class _SoftCounts(torch.autograd.Function):
     """(columns, 2, 2) counts [true class, said class] in float64, from logits and labels of shape (n, columns)."""
 
     @staticmethod
     def forward(ctx, logits, labels, sharpness, threshold):
-        amplified = _amplify(logits, sharpness, threshold)
-        rows = []
-        for of_class in (~labels, labels):
-            said = (torch.sigmoid(side).mul_(of_class).sum(0, dtype=torch.float64) for side in (-amplified, amplified))
-            rows.append(torch.stack(tuple(said), -1))
-        ctx.save_for_backward(logits, labels)
-        ctx.sharpness, ctx.threshold = sharpness, threshold
-        return torch.stack(rows, -2)
+        columns = logits.shape[1]
+        counts = logits.new_zeros(2, 2, columns, dtype=torch.float64)
+        slopes = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        rows = max(1, _CHUNK // columns)
+        for z, label, slope in zip(logits.split(rows), labels.split(rows), slopes.split(rows), strict=True):
+            p, q = torch.sigmoid(z), torch.sigmoid(-z)  # 1 - p would round to 0
+            amplified = (p - threshold).mul_(sharpness)
+            said = torch.sigmoid(-amplified), torch.sigmoid(amplified)
+            member = label.to(z.dtype)
+            for true, weight in enumerate((1 - member, member)):
+                for guess, amount in enumerate(said):
+                    counts[true, guess] += (weight * amount).sum(0, dtype=torch.float64)
+            torch.mul(p, q, out=slope).mul_(said[0]).mul_(said[1]).mul_(sharpness)
+        ctx.save_for_backward(labels, slopes)
+        return counts.permute(2, 0, 1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, upstream):
-        logits, labels = ctx.saved_tensors
-        largest = torch.finfo(logits.dtype).max
-        pull = (upstream[..., 1] - upstream[..., 0]).clamp(-largest, largest).to(logits.dtype)  # of 1 over 0, by true class
-        gradient = torch.where(labels, pull[:, 1], pull[:, 0]).mul_(ctx.sharpness)
-        for x in (_amplify(logits, ctx.sharpness, ctx.threshold), logits):
-            gradient.mul_(torch.sigmoid(x)).mul_(torch.sigmoid(-x))  # 1 - sigmoid(x) would round to 0
-        return gradient, None, None, None
-
-
-def _amplify(logits: torch.Tensor, sharpness: float, threshold: float) -> torch.Tensor:
-    """sharpness * (sigmoid(logits) - threshold), without losing the digits of small logits."""
-    return torch.tanh(logits / 2).mul_(sharpness / 2).add_(sharpness * (0.5 - threshold))
+        labels, slopes = ctx.saved_tensors
+        largest = torch.finfo(slopes.dtype).max / 4
+        pull = (upstream[..., 1] - upstream[..., 0]).clamp(-largest, largest).to(slopes.dtype)  # of 1 over 0, by true class
+        return torch.lerp(pull[:, 0], pull[:, 1], labels.to(slopes.dtype)).mul_(slopes), None, None, None
 
 
 @accepts_numpy("logits", "labels")

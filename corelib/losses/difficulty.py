@@ -8,7 +8,7 @@ from corelib._checks import check_bool
 from corelib._tensors import accepts_numpy, check_same
 from corelib.losses._arguments import check_integers, check_range, check_values
 
-_CHUNK = 1 << 20  # logits looked at together
+_CHUNK = 1 << 17  # logits at a time, so that what is made of them stays in the cache
 
 
 @accepts_numpy("logits", "labels")
@@ -62,8 +62,11 @@ def el2n_scores(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def _error_norm(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """(1 - p_y) sqrt(1 + sum of q_k^2), with q the softmax over the other classes."""
     others = logits.scatter(1, labels, -torch.inf)
-    wrong = torch.sigmoid(torch.logsumexp(others, 1) - logits.gather(1, labels)[:, 0])
-    return wrong * torch.softmax(others, 1).square_().sum(1).add_(1).sqrt_()
+    largest = others.amax(1, keepdim=True)
+    powers = others.sub_(largest).exp_()
+    total = powers.sum(1)
+    wrong = torch.sigmoid(largest[:, 0] + total.log() - logits.gather(1, labels)[:, 0])
+    return wrong * (1 + powers.square_().sum(1) / total**2).sqrt_()
 
 
 def grand_scores(
