@@ -25,7 +25,6 @@ enum {
     KS_ROWS = 96,   /* a multiple of KS_GROUP; shares one reading of the data */
     KS_LANES = 32   /* loops of this length become vector code; shorter ones would be unrolled first */
 };
-#define KS_CANCELLATION 128.0 /* largest |x| |y| / sigma^2, centred, for which weights may come from products */
 
 #define KS_REAL float
 #define KS_REAL_EXP ks_expf
@@ -33,7 +32,8 @@ enum {
 #define KS_WIDTH 16
 #define KS_EPS 5.97e-8
 #define KS_HUGE 1e15
-#define KS_DEPTH 36.0
+#define KS_CANCELLATION 128.0
+#define KS_DEPTH 19.0
 #include "mixture_tile.h"
 #undef KS_REAL
 #undef KS_REAL_EXP
@@ -41,6 +41,7 @@ enum {
 #undef KS_WIDTH
 #undef KS_EPS
 #undef KS_HUGE
+#undef KS_CANCELLATION
 #undef KS_DEPTH
 
 #define KS_REAL double
@@ -49,7 +50,8 @@ enum {
 #define KS_WIDTH 8
 #define KS_EPS 1.12e-16
 #define KS_HUGE 1e130
-#define KS_DEPTH 56.0
+#define KS_CANCELLATION 4096.0
+#define KS_DEPTH 39.0
 #include "mixture_tile.h"
 #undef KS_REAL
 #undef KS_REAL_EXP
@@ -57,6 +59,7 @@ enum {
 #undef KS_WIDTH
 #undef KS_EPS
 #undef KS_HUGE
+#undef KS_CANCELLATION
 #undef KS_DEPTH
 
 #endif

@@ -1,6 +1,7 @@
 /* The passes of mixture.h for one floating-point type. Expects KS_REAL, KS_TYPED(name), KS_REAL_EXP, and
- * KS_WIDTH (numbers in 64 bytes), KS_EPS (rounding), KS_HUGE (squares of larger numbers overflow) and
- * KS_DEPTH (a weight of exp(-KS_DEPTH) against the largest is nothing). */
+ * KS_WIDTH (numbers in 64 bytes), KS_EPS (rounding), KS_HUGE (squares of larger numbers overflow),
+ * KS_CANCELLATION (largest |x| |y| / sigma^2, centred, for which weights may come from products: their relative error is
+ * about a tenth of KS_EPS times that) and KS_DEPTH (exp(-KS_DEPTH) of the largest sum of weights is nothing). */
 
 typedef struct {
     ptrdiff_t n, d, tiles, strips; /* points, dimensions, tiles of KS_TILE points, strips of KS_WIDTH dimensions */
@@ -8,6 +9,7 @@ typedef struct {
     const double *log_weight;      /* (n,) */
     const double *centre;          /* (d,) */
     double radius;                 /* largest |y|, centred */
+    double depth;                  /* all points with logits this far below the largest together weigh nothing */
     KS_REAL *across;               /* centred data for x.y: (n / KS_WIDTH, d, KS_WIDTH) */
     KS_REAL *along;                /* centred data for weighted sums: (tiles, strips, KS_TILE, KS_WIDTH) */
     KS_REAL *half_norm;            /* |y|^2 / 2, centred; 0 in the padding */
@@ -124,7 +126,7 @@ KS_INLINE int KS_TYPED(candidates)(const KS_TYPED(targets) *y, ptrdiff_t tile, c
     int kept = 0;
     for (ptrdiff_t j = 0; j < KS_TILE; j++) bounds[j] = products[j] - below * half_norm[j] + v * bias[j];
     double floor = (double)KS_TYPED(largest)(bounds) - slack * x_norm, known = variance * peak + x_norm / 2;
-    floor = (known > floor ? known : floor) - KS_DEPTH * variance - slack * x_norm;
+    floor = (known > floor ? known : floor) - y->depth * variance - slack * x_norm;
     const KS_REAL least = (KS_REAL)(floor - slack * fabs(floor));
     for (ptrdiff_t j = 0; j < KS_TILE; j++) {
         int out = products[j] - above * half_norm[j] + v * bias[j] < least;
@@ -196,7 +198,7 @@ KS_MULTIVERSION static void KS_TYPED(score_block)(const KS_TYPED(targets) *y, co
                     const KS_REAL inverse = (KS_REAL)(1 / variance[i]);
                     for (ptrdiff_t j = 0; j < KS_TILE; j++) w[j] = (w[j] - half_norm[j]) * inverse + bias[j];
                     double top = (double)KS_TYPED(largest)(w);
-                    live = top > peak[i] - KS_DEPTH;
+                    live = top > peak[i] - y->depth;
                     if (top > peak[i]) {
                         shrink[i - group] = exp(peak[i] - top);
                         peak[i] = top;
@@ -337,7 +339,7 @@ static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REA
                                   const double *centre, double radius, const double *sigma, const double *log_weight,
                                   KS_REAL *score, double *log_total, const KS_REAL *grad, KS_REAL *result) {
     KS_TYPED(targets) y = {n, d, (n + KS_TILE - 1) / KS_TILE, (d + KS_WIDTH - 1) / KS_WIDTH, data, log_weight, centre,
-                           radius, NULL, NULL, NULL, NULL};
+                           radius, KS_DEPTH + log((double)n), NULL, NULL, NULL, NULL};
     const ptrdiff_t padded = y.tiles * KS_TILE, width = y.strips * KS_WIDTH, blocks = (rows + KS_ROWS - 1) / KS_ROWS;
     const size_t scratch_size = KS_ROWS * (sizeof(double) * (size_t)width + 2 * sizeof(KS_REAL) * (size_t)d);
     int failed = 0;

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 
 TILE = (256, 4096)  # rows and columns of the part of the (B, N) matrix that exists at a time
-CANCELLATION = 128.0  # largest |x| |y| / sigma^2, centred, for which rounding in the product does not matter
+# Largest |x| |y| / sigma^2, centred, for which rounding in the product does not matter.
+CANCELLATION = {torch.float32: 128.0, torch.float64: 4096.0}
 
 
 def forward(x, data, sigma, log_weights) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,7 +94,7 @@ def _centre(data: torch.Tensor) -> torch.Tensor:
 def _row_tiles(x, data, sigma, centre) -> Iterator[_Rows]:
     data_radius = torch.linalg.vector_norm(data - centre, dim=1).max()
     reach = torch.linalg.vector_norm(x - centre, dim=1).clamp(min=data_radius) * data_radius
-    safe = reach <= CANCELLATION * sigma.square()
+    safe = reach <= CANCELLATION[x.dtype] * sigma.square()
     for by_product, dtype in ((True, x.dtype), (False, torch.float64)):
         for index in torch.nonzero(safe == by_product)[:, 0].split(TILE[0]):
             if len(index):
