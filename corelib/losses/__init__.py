@@ -20,6 +20,7 @@ from corelib.losses.listwise import (
     rerank_loss,
     rerank_weights,
 )
+from corelib.losses.mining import hard_negatives, top_inner_products
 from corelib.losses.pairwise import MannWhitneyLoss, mann_whitney_loss
 from corelib.losses.preference import (
     idealized_ranking_accuracy,
@@ -57,6 +58,7 @@ __all__ = [
     "el2n_scores",
     "entropy_weighted_mixture",
     "grand_scores",
+    "hard_negatives",
     "idealized_ranking_accuracy",
     "info_nce",
     "jeffreys_loss",
@@ -82,4 +84,5 @@ __all__ = [
     "spherical_loss",
     "squared_click_loss",
     "thurstone_fidelity_loss",
+    "top_inner_products",
 ]

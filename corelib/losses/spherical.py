@@ -237,7 +237,7 @@ class SphericalLinear(nn.Module):
     >>> from corelib.losses import SphericalLinear, ZLoss
     >>> generator = torch.Generator().manual_seed(0)
     >>> layer = SphericalLinear(4, 1000, ZLoss(a=1.0, b=5.0), generator=generator)
-    >>> hidden = torch.rand(8, 4, dtype=torch.float64, generator=generator)
+    >>> hidden = torch.rand(8, 4, dtype=torch.float64, generator=generator).requires_grad_()
     >>> targets = torch.arange(8)
     >>> before = layer(hidden, targets)
     >>> for _ in range(20):
