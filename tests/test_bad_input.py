@@ -19,12 +19,21 @@ from corelib import losses, metrics, ratings, score
 rng = np.random.default_rng(0)
 SCORES, LABELS = rng.normal(size=6), np.array([0, 1, 1, 0, 1, 0])
 POINTS, CLASSES = rng.normal(size=(6, 3)) * 0.5, np.array([0, 0, 1, 1, 2, 2])
+LISTS, SOME = rng.normal(size=(3, 4)), np.arange(4) < np.array([[4], [2], [3]])
 AXES = np.linalg.qr(rng.normal(size=(3, 2)))[0]
 
 CALLS = {
     losses.click_loss: dict(logits=SCORES, clicks=LABELS, propensity=np.full(6, 0.4), clip=0.1),
     losses.confusion_loss: dict(logits=SCORES, labels=LABELS, sharpness=5.0, threshold=0.4, beta=1.0),
+    losses.coverage: dict(log_probability=-np.abs(SCORES), n=4),
+    losses.dco_loss: dict(log_probability=-np.abs(SCORES), n=4),
+    losses.el2n_scores: dict(logits=POINTS, labels=CLASSES),
+    losses.entropy_weighted_mixture: dict(logits=POINTS.reshape(2, 3, 3), gamma=2.0),
+    losses.idealized_ranking_accuracy: dict(reference_margin=SCORES, agreement=np.linspace(0.5, 1, 6), beta=0.5, epsilon=0.01),
     losses.info_nce: dict(queries=POINTS[:3], keys=POINTS, temperature=0.3, labels=np.array([0, 4, 2])),
+    losses.jeffreys_loss: dict(scores=LISTS, teacher=-LISTS, temperature=0.5, teacher_temperature=0.7, mask=SOME),
+    losses.list_kl_loss: dict(scores=LISTS, teacher=-LISTS, temperature=0.5, teacher_temperature=0.7, mask=SOME),
+    losses.loss_weights: dict(losses=np.abs(SCORES), r=0.5, delta=1.0),
     losses.mann_whitney_loss: dict(
         pos=SCORES[:2], neg=SCORES[2:], temperature=0.5, pos_weight=np.array([1.0, 2.0]), neg_weight=np.ones(4)
     ),
@@ -34,15 +43,36 @@ CALLS = {
     losses.pairwise_click_loss: dict(
         logits=POINTS, clicks=np.eye(6, 3, dtype=int), propensity=np.full((6, 3), 0.4), clip=0.1
     ),
+    losses.pairwise_diversity_loss: dict(features=POINTS.reshape(3, 2, 3)),
+    losses.pairwise_softmax_loss: dict(pos=SCORES[:3], neg=LISTS, weight=np.array([1.0, 0.5, 0.0])),
     losses.preference_loss: dict(margin=SCORES, reference_margin=SCORES * 0.5, beta=0.1, gamma=1.0, label_smoothing=0.1),
+    losses.ranking_accuracy: dict(chosen=SCORES, rejected=SCORES[::-1].copy()),
+    losses.rerank_loss: dict(yes=LISTS, no=-LISTS, weight="sft", direction="sft", threshold=0.2),
+    losses.rerank_weights: dict(yes=LISTS, no=-LISTS, weight="unsolved", threshold=0.2, mask=SOME),
+    losses.sequence_log_probability: dict(
+        logits=LISTS.reshape(2, 2, 3), targets=np.array([[0, 1], [2, 2]]), mask=np.array([[True, True], [False, True]]), average=True
+    ),
     losses.set_contrast_loss: dict(
         pos=SCORES[:3], neg=SCORES[3:], pos_indptr=np.array([0, 1, 3]), neg_indptr=np.array([0, 2, 3])
     ),
+    losses.soft_confusion_matrix: dict(logits=POINTS, labels=np.eye(6, 3, dtype=int), sharpness=5.0, threshold=0.4),
+    losses.soft_label_kl: dict(logits=LISTS, labels=np.abs(LISTS[:, :2]), columns=np.array([3, 1])),
+    losses.soft_labels: dict(
+        mean=np.linspace(2.0, 4, 6), sd=np.linspace(0.1, 1, 6), levels=5, low=1.0, high=5.0, min_sd=0.2, max_error=0.1
+    ),
+    losses.softmax_entropy: dict(logits=POINTS),
     losses.spherical_loss: dict(outputs=POINTS, targets=CLASSES, loss=losses.ZLoss()),
+    losses.squared_click_loss: dict(
+        users=POINTS[:2], items=POINTS, click_user=np.array([0, 1, 1]), click_item=np.array([5, 2, 1]), propensity=np.full(3, 0.4), clip=0.1
+    ),
+    losses.thurstone_fidelity_loss: dict(
+        predicted=SCORES, mean=SCORES[::-1].copy(), sd=np.linspace(0.1, 1, 6), predicted_sd=np.linspace(1.0, 2, 6), groups=LABELS
+    ),
     metrics.average_precision: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.dcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
     metrics.evaluate: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), metrics=["ndcg@2", "map"], min_relevance=1.0),
     metrics.ndcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
+    metrics.pass_at_k: dict(samples=np.full(6, 4), correct=np.array([0, 1, 4, 2, 3, 1]), k=2),
     metrics.precision_at: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.recall_at: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.reciprocal_rank: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),

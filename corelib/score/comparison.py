@@ -46,6 +46,8 @@ def explained_variance(reference, approximation):
     for value, name in ((reference, "reference"), (approximation, "approximation")):
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"{name} must be a torch.Tensor or a numpy.ndarray; got {type(value).__name__}")
+        if value.layout is not torch.strided:
+            raise TypeError(f"{name} must be a dense tensor; got layout {value.layout}")
         if value.dtype not in FLOATS:
             raise TypeError(f"{name} must be float32 or float64; got {str(value.dtype).removeprefix('torch.')}")
         check_finite(value, name)
