@@ -1,28 +1,4 @@
-"""Metrics of ranked lists: (normalised) discounted gain, average precision, reciprocal rank, precision, recall.
-
-What all of them share
-----------------------
-**Input.** Scores and relevance of equal shape: ``(documents,)`` for one query, ``(queries, documents)`` for many, or
-flat ``(total,)`` with ``indptr``: query i owns the entries ``indptr[i]:indptr[i + 1]``. The documents of a query are
-all that it has: retrieved ones, and relevant ones that were not retrieved, with score ``-inf``. Such a document counts
-among the relevant ones and in the ideal ranking, and has no rank; padding is score ``-inf``, relevance 0.
-
-**Order.** By score, highest first. Scores are compared as they are given (``trec_eval`` rounds them to float32 first).
-Equal scores: ``ties="reverse"``, the default, ranks the document that comes later in the array first. It is what
-``trec_eval`` does, provided that the documents of a query stand in ascending order of their identifiers (compared as
-strings); arrays carry no identifiers, so more cannot be told. ``ties="order"`` ranks the earlier one first, as a
-stable sort does. ``ties="average"`` gives the expectation over all orders of the equal scores [1]_, in closed form.
-
-**Relevance.** Bool, integer or float, never negative. A document is relevant to the metrics that know but two grades
-if its relevance is at least ``min_relevance``.
-
-**Cost.** Memory for one query per thread; time O(documents) per query where k or the number of relevant documents is
-small, O(documents log relevant) at worst. Nothing is sorted in full. Queries are shared among threads, and no result
-depends on how many there are.
-
-.. [1] F. McSherry and M. Najork, Computing information retrieval performance measures efficiently in the presence
-   of tied scores, ECIR 2008.
-"""
+"""Metrics of ranked lists: (normalised) discounted gain, average precision, reciprocal rank, precision, recall."""
 
 import functools
 import re
@@ -87,8 +63,9 @@ def ndcg(
     gain : {"linear", "exponential"}
         Gain of a relevance r: r itself (``trec_eval``, scikit-learn), or 2**r - 1 [2]_.
     ties : {"reverse", "order", "average"}
-        How equal scores rank: see above. The default is that of ``trec_eval`` for documents in ascending order of
-        their identifiers; "average" is that of scikit-learn.
+        How equal scores rank: the later document first, the earlier one first, or the mean over all their orders.
+        The default is that of ``trec_eval`` for documents in ascending order of their identifiers; "average" is
+        that of scikit-learn.
     empty : float
         The value of a query without any gain: 0 as in ``trec_eval``; NaN leaves it out of the mean.
     reduce : {None, "mean"}

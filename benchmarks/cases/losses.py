@@ -1,0 +1,162 @@
+"""Losses, forward and backward."""
+
+import numpy as np
+import torch
+
+from benchmarks.case import Case, Peer, Work
+from corelib import losses
+
+
+def stepped(loss, *leaves: torch.Tensor) -> Work:
+    """Forward and backward of ``loss()``; its value and the norms of the gradients."""
+
+    def work():
+        for leaf in leaves:
+            leaf.grad = None
+        value = loss()
+        value.backward()
+        return [value.item(), *(leaf.grad.norm().item() for leaf in leaves)]
+
+    return work
+
+
+def leaf(array: np.ndarray) -> torch.Tensor:
+    return torch.tensor(array, dtype=torch.float32, requires_grad=True)
+
+
+def two_sides(positives: int, negatives: int, temperature: float):
+    def make(full: bool) -> dict:
+        rng = np.random.default_rng(0)
+        shares = (positives, negatives) if full else (40, 60)
+        return {
+            "pos": leaf(rng.normal(loc=1, size=shares[0])),
+            "neg": leaf(rng.normal(size=shares[1])),
+            "temperature": temperature,
+        }
+
+    return make
+
+
+def mann_whitney(data: dict) -> Work:
+    return stepped(lambda: losses.mann_whitney_loss(**data), data["pos"], data["neg"])
+
+
+def with_broadcast(data: dict) -> Work:
+    pos, neg, temperature = data.values()
+    softplus = torch.nn.functional.softplus
+    return stepped(lambda: softplus((neg[None, :] - pos[:, None]) / temperature).mean(), pos, neg)
+
+
+def with_sort(data: dict) -> Work:
+    scores = torch.cat([data["pos"], data["neg"]]).detach().numpy()
+    return lambda: np.sort(scores)
+
+
+def class_batch(rows: int, dimensions: int, classes: int):
+    def make(full: bool) -> dict:
+        rng = np.random.default_rng(0)
+        n = rows if full else 32
+        labels = np.arange(n) % classes if full else np.arange(n) % 4
+        centres = rng.normal(size=(classes, dimensions))
+        vectors = centres[labels] + 2 * rng.normal(size=(n, dimensions))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return {"embeddings": leaf(vectors), "labels": torch.from_numpy(labels)}
+
+    return make
+
+
+def multi_similarity(data: dict) -> Work:
+    return stepped(lambda: losses.multi_similarity_loss(**data), data["embeddings"])
+
+
+def with_pytorch_metric_learning(data: dict) -> Work:
+    from pytorch_metric_learning.distances import DotProductSimilarity
+    from pytorch_metric_learning.losses import MultiSimilarityLoss
+    from pytorch_metric_learning.miners import MultiSimilarityMiner
+
+    distance = DotProductSimilarity(normalize_embeddings=False)
+    miner, loss = MultiSimilarityMiner(epsilon=0.1, distance=distance), MultiSimilarityLoss(distance=distance)
+    x, labels = data["embeddings"], data["labels"]
+    return stepped(lambda: loss(x, labels, miner(x, labels)), x)
+
+
+def pairs(rows: int, dimensions: int):
+    def make(full: bool) -> dict:
+        rng = np.random.default_rng(0)
+        keys = rng.normal(size=(rows if full else 32, dimensions))
+        queries = keys + rng.normal(size=keys.shape)
+        unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, keys)]
+        return {"queries": leaf(unit[0]), "keys": leaf(unit[1])}
+
+    return make
+
+
+def info_nce(data: dict) -> Work:
+    return stepped(lambda: losses.info_nce(**data, temperature=0.05), *data.values())
+
+
+def with_cross_entropy(data: dict) -> Work:
+    queries, keys = data.values()
+    diagonal = torch.arange(len(queries))
+    cross_entropy = torch.nn.functional.cross_entropy
+    return stepped(lambda: cross_entropy(queries @ keys.T / 0.05, diagonal), queries, keys)
+
+
+CASES = (
+    Case(
+        "mann-whitney",
+        "Mann-Whitney loss",
+        "4,000 x 16,000 float32 scores, temperature 1",
+        two_sides(4000, 16_000, 1.0),
+        mann_whitney,
+        (Peer("torch, all pairs by broadcasting", with_broadcast, 500, tolerance=1e-4),),
+    ),
+    Case(
+        "mann-whitney-million",
+        "Mann-Whitney loss",
+        "1,000,000 x 1,000,000 float32 scores, temperature 1",
+        two_sides(1_000_000, 1_000_000, 1.0),
+        mann_whitney,
+        (Peer("numpy.sort of the 2,000,000 scores", with_sort, 4, yardstick=True),),
+    ),
+    Case(
+        "mann-whitney-million-cold",
+        "Mann-Whitney loss",
+        "1,000,000 x 1,000,000 float32 scores, temperature 0.01",
+        two_sides(1_000_000, 1_000_000, 0.01),
+        mann_whitney,
+        (Peer("numpy.sort of the 2,000,000 scores", with_sort, 2.5, yardstick=True),),
+    ),
+    Case(
+        "multi-similarity",
+        "Multi-similarity loss with its miner",
+        "1,024 x 128, 256 classes",
+        class_batch(1024, 128, 256),
+        multi_similarity,
+        (
+            Peer(
+                "pytorch-metric-learning",
+                with_pytorch_metric_learning,
+                10,
+                needs=("pytorch_metric_learning",),
+                tolerance=1e-4,
+            ),
+        ),
+    ),
+    Case(
+        "info-nce-wide",
+        "InfoNCE",
+        "4,096 pairs x 256",
+        pairs(4096, 256),
+        info_nce,
+        (Peer("torch, cross_entropy(a @ b.T)", with_cross_entropy, 1.3, tolerance=1e-4),),
+    ),
+    Case(
+        "info-nce-many",
+        "InfoNCE",
+        "16,384 pairs x 64",
+        pairs(16_384, 64),
+        info_nce,
+        (Peer("torch, cross_entropy(a @ b.T)", with_cross_entropy, 2, tolerance=1e-4),),
+    ),
+)

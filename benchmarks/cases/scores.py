@@ -1,0 +1,42 @@
+"""Scores of noised data."""
+
+import numpy as np
+import torch
+
+from benchmarks.case import Case, Peer, Work
+from corelib import score
+
+
+def points(full: bool) -> dict:
+    rng = np.random.default_rng(0)
+    count, size = (1024, 20_000) if full else (16, 64)
+    data = rng.normal(size=(size, 64)).astype(np.float32)
+    x = data[rng.integers(0, size, count)] + 0.5 * rng.normal(size=(count, 64)).astype(np.float32)
+    return {"x": torch.from_numpy(x), "data": torch.from_numpy(data), "sigma": 0.5}
+
+
+def empirical_score(data: dict) -> Work:
+    return lambda: score.empirical_score(**data).numpy()
+
+
+def with_softmax(data: dict) -> Work:
+    x, points, sigma = data.values()
+
+    def work():
+        squared = (x * x).sum(1)[:, None] - 2 * x @ points.T + (points * points).sum(1)
+        weights = torch.softmax(squared / (-2 * sigma**2), dim=1)
+        return ((weights @ points - x) / sigma**2).numpy()
+
+    return work
+
+
+CASES = (
+    Case(
+        "empirical-score",
+        "Empirical score",
+        "1,024 points x 20,000 data x 64 dimensions, float32",
+        points,
+        empirical_score,
+        (Peer("torch, matrix product and softmax", with_softmax, 2, tolerance=1e-3),),
+    ),
+)
