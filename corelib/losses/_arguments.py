@@ -5,6 +5,8 @@ import torch
 from corelib._checks import check_choice
 from corelib._tensors import check_finite, check_same, check_tensor
 
+_BLOCK = 4096
+
 
 def check_values(value: object, name: str, *, ndim: int | tuple[int, ...] = 1) -> torch.Tensor:
     """``value`` as a finite float tensor with ``ndim`` dimensions that is not empty."""
@@ -99,8 +101,18 @@ def check_reduction(reduction: object) -> str:
 
 
 def reduce(losses: torch.Tensor, reduction: str) -> torch.Tensor:
-    """The mean or the sum of ``losses``, or themselves for "none"."""
-    return losses if reduction == "none" else getattr(losses, reduction)()
+    """The mean or the sum of ``losses``, or themselves for "none"; rounded alike on any number of threads."""
+    if reduction == "none":
+        return losses
+    total = total_of(losses)
+    return (total / losses.numel() if reduction == "mean" else total).to(losses.dtype)
+
+
+def total_of(values: torch.Tensor) -> torch.Tensor:
+    """The sum in float64, by blocks that torch adds up in one thread each."""
+    flat = values.reshape(-1)
+    whole = len(flat) - len(flat) % _BLOCK
+    return flat[:whole].view(-1, _BLOCK).sum(1).double().sum() + flat[whole:].sum().double()
 
 
 def _check_device(value: torch.Tensor, name: str, other: torch.Tensor, other_name: str) -> None:

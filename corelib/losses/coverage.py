@@ -6,7 +6,7 @@ import torch
 
 from corelib._checks import check_int
 from corelib._tensors import accepts_numpy
-from corelib.losses._arguments import check_reduction, check_values, reduce
+from corelib.losses._arguments import check_reduction, check_values, reduce, total_of
 
 _SMALL = -20.0  # log of a number whose square is below float64's resolution
 
@@ -133,7 +133,8 @@ def coverage(log_probability: torch.Tensor, n) -> torch.Tensor:
     single = not hasattr(n, "__len__")
     counts = [check_int(value, "n", minimum=1) for value in ([n] if single else n)]
     p = log_probability.detach().double()
-    values = torch.stack([-torch.expm1(_log_miss(p, count)).mean() for count in counts]) if counts else p.new_zeros(0)
+    values = [-total_of(torch.expm1(_log_miss(p, count))) / len(p) for count in counts]
+    values = torch.stack(values) if counts else p.new_zeros(0)
     return values[0] if single else values
 
 
