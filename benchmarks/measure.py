@@ -101,8 +101,9 @@ def peak_megabytes(case: Case, name: str) -> float | None:
     """Memory that one run needs beyond its data, in a fresh process; None where the system does not tell."""
     if not os.path.exists("/proc/self/clear_refs"):
         return None
+    returned = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}  # freed arrays go back to the system at once
     command = [sys.executable, "-m", "benchmarks", "--memory", case.slug, name]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=returned).stdout
     return json.loads(answer.splitlines()[-1])
 
 

@@ -80,6 +80,18 @@ def test_every_metric_equals_a_plain_sort(documents, dtype, distinct, ties):
         np.testing.assert_allclose(found[name], wanted, rtol=1e-12, atol=0, err_msg=name)
 
 
+@pytest.mark.parametrize("ties", ["reverse", "order"])
+def test_the_first_relevant_document_is_found_far_below_the_cutoffs(ties):
+    """Nothing but the uncut reciprocal rank looks beyond rank 3 here, so most documents are skipped."""
+    rng = np.random.default_rng(14)
+    scores, relevance = queries(rng, 60, 120, distinct=False)
+    relevance[(scores > 0) & (rng.random(scores.shape) < 0.98)] = 0
+    found = metrics.evaluate(scores, relevance, ["mrr", "p@3"], ties=ties)
+    wanted = [by_sorting(s, r, "mrr", ties) for s, r in zip(scores, relevance, strict=True)]
+    assert np.mean(np.array(wanted) < 0.1) > 0.3
+    np.testing.assert_allclose(found["mrr"], wanted, rtol=1e-15)
+
+
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("ties", ["reverse", "order", "average"])
 def test_single_functions_equal_evaluate_to_the_bit(name, ties):

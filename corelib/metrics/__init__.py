@@ -1,0 +1,46 @@
+"""What you report: metrics of ranked lists and of scores. Array-likes in, one float64 per query out.
+
+**Input.** Scores and relevance of equal shape: ``(documents,)`` for one query, ``(queries, documents)`` for many, or flat
+``(total,)`` with ``indptr``: query i owns the entries ``indptr[i]:indptr[i + 1]``. A query has all its documents: those
+that were retrieved, and relevant ones that were not, with score ``-inf``. Such a document counts among the relevant ones
+and in the ideal ranking, and has no rank. Padding has score ``-inf`` and relevance 0.
+
+**Order.** By score, highest first. Scores are compared as they are given (``trec_eval`` rounds them to float32 first).
+Among equal scores, ``ties="reverse"``, the default, ranks the document first that stands later in the array. That is
+what ``trec_eval`` does if the documents of a query stand in ascending order of their identifiers, compared as strings;
+arrays carry no identifiers, so more cannot be told. ``ties="order"`` ranks the earlier one first, as a stable sort does.
+``ties="average"`` gives the expectation over all orders of the equal scores, in closed form (F. McSherry and M. Najork,
+Computing information retrieval performance measures efficiently in the presence of tied scores, ECIR 2008).
+
+**Relevance.** Bool, integer or float, never negative. To the metrics that know but two grades, a document is relevant if
+its relevance is at least ``min_relevance``, 1 by default. A query without relevant documents gets 0, as in
+``trec_eval``, or the value of ``empty``.
+
+**Cost.** Time O(documents) per query where k or the number of relevant documents is small, O(documents log relevant) at
+worst; nothing is sorted in full. Memory: the longest query, once per thread. Queries are shared among threads; no result
+depends on how many there are.
+"""
+
+from corelib.metrics.auc import roc_auc
+from corelib.metrics.coverage import pass_at_k
+from corelib.metrics.ranking import (
+    average_precision,
+    dcg,
+    evaluate,
+    ndcg,
+    precision_at,
+    recall_at,
+    reciprocal_rank,
+)
+
+__all__ = [
+    "average_precision",
+    "dcg",
+    "evaluate",
+    "ndcg",
+    "pass_at_k",
+    "precision_at",
+    "recall_at",
+    "reciprocal_rank",
+    "roc_auc",
+]
