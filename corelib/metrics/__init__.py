@@ -32,15 +32,22 @@ from corelib.metrics.ranking import (
     recall_at,
     reciprocal_rank,
 )
+from corelib.metrics.trec import AlignedRun, align_run, read_qrels, read_run, write_qrels, write_run
 
 __all__ = [
+    "AlignedRun",
+    "align_run",
     "average_precision",
     "dcg",
     "evaluate",
     "ndcg",
     "pass_at_k",
     "precision_at",
+    "read_qrels",
+    "read_run",
     "recall_at",
     "reciprocal_rank",
     "roc_auc",
+    "write_qrels",
+    "write_run",
 ]
