@@ -69,9 +69,12 @@ CALLS = {
         predicted=SCORES, mean=SCORES[::-1].copy(), sd=np.linspace(0.1, 1, 6), predicted_sd=np.linspace(1.0, 2, 6), groups=LABELS
     ),
     metrics.average_precision: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
+    metrics.bootstrap_interval: dict(values=SCORES, confidence=0.9, method="bca", resamples=200, rng=1),
     metrics.dcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
     metrics.evaluate: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), metrics=["ndcg@2", "map"], min_relevance=1.0),
     metrics.ndcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
+    metrics.paired_bootstrap: dict(a=SCORES, b=SCORES[::-1].copy(), confidence=0.9, resamples=200, rng=1),
+    metrics.paired_randomization_test: dict(a=SCORES, b=SCORES[::-1].copy(), resamples=200, rng=1),
     metrics.pass_at_k: dict(samples=np.full(6, 4), correct=np.array([0, 1, 4, 2, 3, 1]), k=2),
     metrics.precision_at: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.recall_at: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),

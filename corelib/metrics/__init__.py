@@ -32,15 +32,29 @@ from corelib.metrics.ranking import (
     recall_at,
     reciprocal_rank,
 )
+from corelib.metrics.significance import (
+    BootstrapInterval,
+    PairedBootstrap,
+    PairedTest,
+    bootstrap_interval,
+    paired_bootstrap,
+    paired_randomization_test,
+)
 from corelib.metrics.trec import AlignedRun, align_run, read_qrels, read_run, write_qrels, write_run
 
 __all__ = [
     "AlignedRun",
+    "BootstrapInterval",
+    "PairedBootstrap",
+    "PairedTest",
     "align_run",
     "average_precision",
+    "bootstrap_interval",
     "dcg",
     "evaluate",
     "ndcg",
+    "paired_bootstrap",
+    "paired_randomization_test",
     "pass_at_k",
     "precision_at",
     "read_qrels",

@@ -4,7 +4,6 @@ import math
 import numbers
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -342,10 +341,17 @@ def _check_table(table: object, name: str, kind: type) -> None:
             if issubclass(found, bool | np.bool) or not issubclass(found, kind):
                 raise TypeError(f"{name}[{query!r}] must map documents to {wanted}; got {found.__name__}")
         for document, value in row.items():
-            if kind is numbers.Real and not -sys.float_info.max <= value <= sys.float_info.max:
+            if kind is numbers.Real and not _is_finite(value):
                 raise ValueError(f"{name}[{query!r}] must be finite; the score of {document!r} is {value}")
             if kind is numbers.Integral and not -(2**63) <= value < 2**63:
                 raise ValueError(f"{name}[{query!r}] must fit 64 bits; the relevance of {document!r} is {value}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the largest float64
+        return False
 
 
 def _check_writable(table: Mapping[str, Mapping[str, object]], name: str) -> None:
