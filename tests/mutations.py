@@ -26,12 +26,11 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
-        name="the sign of the Mann-Whitney kernel",
-        file="corelib/kernels/pairwise.pyx",
-        old="factor = scale\n",
-        new="factor = -scale\n",
+        name="the sign of sums over pairs",
+        file="corelib/losses/_pairs.py",
+        old="    return factor\n",
+        new="    return -factor\n",
         chapter="book/pairs/mw-loss.ipynb",
-        kernel="pairwise",
     ),
     Mutation(
         name="the sign of the Mann-Whitney kernel's slope at the positives",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import corelib
 from corelib.kernels import cpu
 from corelib.losses import MannWhitneyLoss, mann_whitney_loss
-from corelib.losses.pairwise import _mann_whitney
+from corelib.losses._pairs import pair_loss
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 4e-7}
 DTYPES = [np.float64, np.float32]
@@ -282,10 +282,10 @@ def test_operator_obeys_the_rules_of_torch(backend):
             y.clone().requires_grad_(need_neg),
             None,
             weight,
-            0.5,
-            True,
         )
-        torch.library.opcheck(_mann_whitney, (*sample, need_pos, need_neg))
+        for groups in ((None, None), (torch.tensor([0, 5, 8]), torch.tensor([0, 0, 6]))):
+            settings = "softplus", 0.5, 0.1, True
+            torch.library.opcheck(pair_loss, (*sample, *groups, *settings, need_pos, need_neg))
 
 
 def test_compiles_without_a_graph_break(backend):

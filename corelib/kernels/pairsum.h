@@ -26,13 +26,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "simd.h"
+#include "sides.h"
 #include "vecmath.h"
 
 #define KS_MAX_ORDER 16
 #define KS_MAX_TERMS 12
-#define KS_BLOCK 256 /* numbers handled at a time by spread and gather */
-#define KS_MAX_PIECES 8
 #define KS_WORTH_THREADS 1e6 /* nanoseconds of work below which waking other threads may cost more than they save */
 
 /* Four numbers that the compiler keeps in one register where it can. */
@@ -63,19 +61,6 @@ typedef struct {
     double direct_cost; /* nanoseconds per pair */
 } ks_kernel;
 
-/* One side: n finite numbers, and non-negative weights (NULL: all 1). */
-typedef struct {
-    const void *data;
-    int is_float;
-    ptrdiff_t n;
-    const double *weight;
-} ks_side;
-
-typedef struct {
-    double low, high;
-    ptrdiff_t bad; /* entries that are NaN or infinite */
-} ks_range;
-
 typedef struct {
     int order;         /* p: coefficients per box */
     double width;      /* H, a power of two */
@@ -100,64 +85,6 @@ typedef struct {
     ptrdiff_t *row;    /* count */
     double *moment;    /* count x order */
 } ks_boxes;
-
-KS_INLINE void ks_load(const ks_side *side, ptrdiff_t start, int count, double factor, double *restrict out) {
-    if (side->is_float) {
-        const float *x = (const float *)side->data + start;
-        for (int i = 0; i < count; i++) out[i] = x[i] * factor;
-    } else {
-        const double *x = (const double *)side->data + start;
-        for (int i = 0; i < count; i++) out[i] = x[i] * factor;
-    }
-}
-
-static void ks_load_all(const ks_side *side, double *out) {
-    for (ptrdiff_t at = 0; at < side->n; at += KS_BLOCK)
-        ks_load(side, at, (int)(side->n - at < KS_BLOCK ? side->n - at : KS_BLOCK), 1.0, out + at);
-}
-
-/* ---- range ------------------------------------------------------------------------------------------------ */
-
-KS_MULTIVERSION static ks_range ks_range_of_piece(const ks_side *side, ptrdiff_t start, ptrdiff_t stop) {
-    double low = INFINITY, high = -INFINITY, block[KS_BLOCK];
-    int64_t bad = 0;
-    for (ptrdiff_t at = start; at < stop; at += KS_BLOCK) {
-        int count = (int)(stop - at < KS_BLOCK ? stop - at : KS_BLOCK);
-        ks_load(side, at, count, 1.0, block);
-#pragma omp simd reduction(min : low) reduction(max : high) reduction(+ : bad)
-        for (int i = 0; i < count; i++) {
-            low = block[i] < low ? block[i] : low;
-            high = block[i] > high ? block[i] : high;
-            bad += !(fabs(block[i]) <= 1.7976931348623157e308);
-        }
-    }
-    return (ks_range){low, high, (ptrdiff_t)bad};
-}
-
-static int ks_pieces(ptrdiff_t n, ptrdiff_t least) {
-    ptrdiff_t pieces = n / least;
-    return (int)(pieces < 1 ? 1 : pieces > KS_MAX_PIECES ? KS_MAX_PIECES : pieces);
-}
-
-static void ks_ranges(const ks_side *side, ks_range *range) {
-    ks_range part[2 * KS_MAX_PIECES];
-    int pieces[2] = {ks_pieces(side[0].n, 65536), ks_pieces(side[1].n, 65536)}, all = pieces[0] + pieces[1];
-#pragma omp parallel for schedule(dynamic, 1) if (all > 2)
-    for (int i = 0; i < all; i++) {
-        int s = i >= pieces[0], c = i - s * pieces[0];
-        part[i] = ks_range_of_piece(side + s, side[s].n * c / pieces[s], side[s].n * (c + 1) / pieces[s]);
-    }
-    for (int i = 0; i < all; i++) {
-        int s = i >= pieces[0];
-        if (i == s * pieces[0]) {
-            range[s] = part[i];
-            continue;
-        }
-        range[s].low = part[i].low < range[s].low ? part[i].low : range[s].low;
-        range[s].high = part[i].high > range[s].high ? part[i].high : range[s].high;
-        range[s].bad += part[i].bad;
-    }
-}
 
 /* ---- the grid --------------------------------------------------------------------------------------------- */
 
@@ -796,8 +723,6 @@ static int ks_sum_directly(const ks_kernel *kernel, const ks_side *side, double 
     return 1;
 }
 
-enum { KS_OK, KS_BAD_X, KS_BAD_Y, KS_NO_MEMORY };
-
 /* The sum over all pairs of u_i v_j k((y_j - x_i) / temperature), times `factor`, and its derivatives by the x and by
  * the y in slope[0] and slope[1], of the type of the numbers; NULL where they are not wanted.
  * Numbers must be finite and at most `limit` in absolute value. */
@@ -806,7 +731,7 @@ static int ks_pair_sum(const ks_kernel *kernel, const ks_side *side, double temp
     ks_range range[2];
     ks_ranges(side, range);
     for (int s = 0; s < 2; s++)
-        if (range[s].bad || range[s].low < -limit || range[s].high > limit) return s ? KS_BAD_Y : KS_BAD_X;
+        if (range[s].bad || range[s].low < -limit || range[s].high > limit) return KS_BAD_SCORE;
     double cost;
     ks_grid grid = ks_choose_grid(kernel, side, range, temperature, &cost);
     if (cost < KS_WORTH_THREADS) threads = 1;

@@ -1,15 +1,9 @@
-/* The pair losses: what pairsum.h must know of each function. To add one, write its value and slope, its tails and a
- * ks_kernel of its own. */
+/* The pair losses. To add a smooth one, write its value and slope, its tails and a ks_kernel, what pairsum.h must know
+ * of it, and give it a name in ks_pairs. */
 #ifndef KS_PAIRWISE_H
 #define KS_PAIRWISE_H
 
-#ifdef _OPENMP
-#include <omp.h>
-static int ks_threads(void) { return omp_get_max_threads(); }
-#else
-static int ks_threads(void) { return 1; }
-#endif
-
+#include "hinge.h"
 #include "pairsum.h"
 
 /* name(d, out, count): out = function(d), vectorised. */
@@ -59,5 +53,59 @@ static const ks_kernel KS_SOFTPLUS = {
     .direct = ks_softplus_direct,
     .direct_cost = 2.2,
 };
+
+/* sigmoid(d) = 1 / (1 + exp(-d)) and its derivative sigmoid(d) sigmoid(-d), an even function. */
+static double ks_bump_tail(int k) { return (k & 1 ? 1.0 : -1.0) * k; }
+
+KS_INLINE double ks_sigmoid_bump(double d, double *bump) {
+    double e = ks_exp(d < 0 ? d : -d), share = 1.0 / (1.0 + e);
+    *bump = e * share * share;
+    return (d < 0 ? e : 1.0) * share;
+}
+
+KS_INLINE double ks_bump(double d) {
+    double bump;
+    ks_sigmoid_bump(d, &bump);
+    return bump;
+}
+
+KS_ELEMENTWISE(ks_bump_at, ks_bump)
+KS_DIRECT(ks_sigmoid_direct, ks_sigmoid_bump)
+
+static const ks_kernel KS_SIGMOID = {
+    .value = {ks_sigmoid_at, ks_sigmoid_left, ks_sigmoid_right, 1.0, 0.0},
+    .slope = {ks_bump_at, ks_bump_tail, ks_bump_tail, 0.0, 0.0},
+    .pole = 3.14159265358979323846,
+    .reach = {3.25, 2.75},
+    .terms = {12, 8},
+    .direct = ks_sigmoid_direct,
+    .direct_cost = 1.5,
+};
+
+/* ---- by name ---------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const ks_kernel *kernel;
+    double temperature, limit;
+} ks_smooth;
+
+static int ks_smooth_sum(const void *loss, const ks_side *side, double factor, double *value, void *const *slope,
+                         int threads) {
+    const ks_smooth *smooth = (const ks_smooth *)loss;
+    return ks_pair_sum(smooth->kernel, side, smooth->temperature, factor, smooth->limit, value, slope, threads);
+}
+
+enum { KS_SOFTPLUS_PAIRS, KS_SIGMOID_PAIRS, KS_HINGE_PAIRS, KS_SQUARED_HINGE_PAIRS };
+
+/* The pair loss `kind` within every group; the shift of side[1] is the margin. Hinges know no temperature. */
+static int ks_pairs(int kind, const ks_side *side, ptrdiff_t groups, double temperature, const double *factor,
+                    double limit, double *value, void *const *slope, int threads) {
+    if (kind == KS_HINGE_PAIRS || kind == KS_SQUARED_HINGE_PAIRS) {
+        ks_hinge hinge = {kind == KS_SQUARED_HINGE_PAIRS, limit};
+        return ks_for_groups(ks_hinge_sum, &hinge, side, groups, factor, value, slope, threads);
+    }
+    ks_smooth smooth = {kind == KS_SIGMOID_PAIRS ? &KS_SIGMOID : &KS_SOFTPLUS, temperature, limit};
+    return ks_for_groups(ks_smooth_sum, &smooth, side, groups, factor, value, slope, threads);
+}
 
 #endif

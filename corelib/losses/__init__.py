@@ -13,6 +13,8 @@ from corelib.losses.coverage import coverage, dco_loss
 from corelib.losses.difficulty import el2n_scores, grand_scores
 from corelib.losses.diversity import pairwise_diversity_loss
 from corelib.losses.entropy import entropy_weighted_mixture, softmax_entropy
+from corelib.losses.exponential import pairwise_exponential_loss
+from corelib.losses.hinge import ordered_hinge_loss, pairwise_hinge_loss, pairwise_squared_hinge_loss
 from corelib.losses.listwise import (
     jeffreys_loss,
     list_kl_loss,
@@ -68,9 +70,13 @@ __all__ = [
     "multi_similarity_loss",
     "multi_similarity_miner",
     "ordered_contrast_loss",
+    "ordered_hinge_loss",
     "pairwise_click_loss",
     "pairwise_diversity_loss",
+    "pairwise_exponential_loss",
+    "pairwise_hinge_loss",
     "pairwise_softmax_loss",
+    "pairwise_squared_hinge_loss",
     "preference_loss",
     "ranking_accuracy",
     "rerank_loss",

@@ -13,7 +13,7 @@ class ScaleGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_output):
-        raise NotImplementedError("this loss of corelib is differentiable once; it has no second derivative")
+        refuse(ctx, grad_output)
 
 
 class ScaleGradientInPlace(ScaleGradient):
@@ -25,3 +25,8 @@ class ScaleGradientInPlace(ScaleGradient):
             return scale * gradient
         ctx.mark_dirty(gradient)
         return gradient.mul_(scale)
+
+
+def refuse(ctx, *gradients):
+    """Backward function of an operator that is itself a derivative."""
+    raise NotImplementedError("this loss of corelib is differentiable once; it has no second derivative")

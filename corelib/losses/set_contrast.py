@@ -5,7 +5,8 @@ from torch.nn import functional as F
 
 from corelib._checks import check_choice, check_real
 from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
-from corelib.losses._arguments import check_indptr, check_integers, check_reduction, check_values, reduce
+from corelib.losses._arguments import check_integers, check_reduction, check_values, reduce
+from corelib.losses._groups import groups_of, largest_by_group, logsumexp_by_group
 
 
 @accepts_numpy("pos", "neg", "pos_indptr", "neg_indptr")
@@ -81,8 +82,8 @@ def set_contrast_loss(
         raise ValueError(f'beta must be given for constraint "boundary" and only there; got {beta} for {constraint!r}')
     depth = 0.0 if beta is None else check_real(beta, "beta")
     check_reduction(reduction)
-    pos_group, groups = _groups(pos, "pos", pos_indptr)
-    neg_group, neg_groups = _groups(neg, "neg", neg_indptr)
+    pos_group, groups = groups_of(pos, "pos", pos_indptr)
+    neg_group, neg_groups = groups_of(neg, "neg", neg_indptr)
     if groups != neg_groups:
         raise ValueError(f"pos_indptr and neg_indptr must have the same length; got {groups + 1} and {neg_groups + 1}")
 
@@ -90,11 +91,11 @@ def set_contrast_loss(
     if constraint == "detach":
         wide_neg = wide_neg.detach()
     both = (torch.bincount(pos_group, minlength=groups) > 0) & (torch.bincount(neg_group, minlength=groups) > 0)
-    pull, push = _logsumexp(-wide_pos, pos_group, groups), _logsumexp(wide_neg, neg_group, groups)
+    pull, push = logsumexp_by_group(-wide_pos, pos_group, groups), logsumexp_by_group(wide_neg, neg_group, groups)
     exponent = (pull + push)[both]
     if constraint == "boundary":
-        lowest = -_largest(-wide_pos.detach(), pos_group, groups)
-        restore = 2 * (lowest - depth) + pull.detach() + _logsumexp(-wide_neg, neg_group, groups)
+        lowest = -largest_by_group(-wide_pos.detach(), pos_group, groups)
+        restore = 2 * (lowest - depth) + pull.detach() + logsumexp_by_group(-wide_neg, neg_group, groups)
         exponent = torch.logaddexp(exponent, restore[both])
     losses = exponent.new_zeros(groups).index_put((both.nonzero()[:, 0],), -F.logsigmoid(-exponent))
     return reduce(losses, reduction).to(pos.dtype)
@@ -145,7 +146,7 @@ def ordered_contrast_loss(
     check_values(scores, "scores")
     check_integers(rank, "rank", scores, "scores", shape=tuple(scores.shape))
     check_reduction(reduction)
-    group, groups = _groups(scores, "scores", indptr)
+    group, groups = groups_of(scores, "scores", indptr)
     return reduce(_OrderedContrast.apply(scores, rank, group, groups), reduction)
 
 
@@ -166,7 +167,7 @@ class _OrderedContrast(torch.autograd.Function):
 
         worse = _tail(_scan(s.flip(0), group.flip(0)).flip(0), group, end)  # LSE of the scores after the run
         better = _head(_scan(-s, group), group, begin)  # LSE of minus the scores before it
-        total = _logsumexp(worse - s, group, groups)
+        total = logsumexp_by_group(worse - s, group, groups)
         ctx.save_for_backward(order, group, s, worse, better, total)
         ctx.dtype = scores.dtype
         return F.softplus(total, threshold=40).to(scores.dtype)
@@ -213,25 +214,3 @@ def _head(prefix: torch.Tensor, group: torch.Tensor, begin: torch.Tensor) -> tor
 
 def _check_side(values: object, name: str) -> None:
     check_finite(check_tensor(values, name, ndim=1), name)
-
-
-def _groups(values: torch.Tensor, name: str, indptr: torch.Tensor | None) -> tuple[torch.Tensor, int]:
-    """The group of each value, and how many groups there are."""
-    if indptr is None:
-        return torch.zeros(len(values), dtype=torch.int64, device=values.device), 1
-    check_indptr(indptr, "indptr" if name == "scores" else f"{name}_indptr", values, name)
-    groups = len(indptr) - 1
-    return torch.arange(groups, device=values.device).repeat_interleave(indptr.diff()), groups
-
-
-def _largest(values: torch.Tensor, group: torch.Tensor, groups: int) -> torch.Tensor:
-    """The largest value of each group, -inf where it is empty."""
-    return values.new_full((groups,), -torch.inf).scatter_reduce(0, group, values, "amax")
-
-
-def _logsumexp(values: torch.Tensor, group: torch.Tensor, groups: int) -> torch.Tensor:
-    """log sum exp of each group, -inf where it is empty or all of it is -inf."""
-    largest = _largest(values.detach(), group, groups)
-    shift = largest.masked_fill(largest == -torch.inf, 0)
-    total = values.new_zeros(groups).index_add(0, group, (values - shift[group]).exp())
-    return shift + torch.where(total > 0, total, 1).log() + torch.where(total > 0, 0.0, -torch.inf)
