@@ -5,6 +5,7 @@ from torch import Tensor
 
 from corelib._checks import check_choice, check_int, check_real
 from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
+from corelib.losses._arguments import check_integers, check_range
 from corelib.losses._torch_contrastive import strips
 
 
@@ -50,7 +51,7 @@ def top_inner_products(queries: Tensor, keys: Tensor, k: int, *, exclude: Tensor
     k = check_int(k, "k", minimum=1)
     if k > m:
         raise ValueError(f"k must be at most the number of keys, {m}; got {k}")
-    exclude = _check_exclude(exclude, n, m, queries.device)
+    exclude = _check_exclude(exclude, queries, keys)
     values = queries.new_empty((n, k))
     indices = torch.empty((n, k), dtype=torch.int64, device=queries.device)
     with torch.no_grad():
@@ -138,8 +139,8 @@ def hard_negatives(
     margin = check_real(margin, "margin")
     if margin < 0 or (rule == "relative" and margin > 1):
         raise ValueError(f"margin must be at least 0{' and at most 1' if rule == 'relative' else ''}; got {margin}")
-    _check_indices(positives, "positives", (n,), m, queries.device)
-    exclude = _check_exclude(exclude, n, m, queries.device)
+    check_range(check_integers(positives, "positives", queries, "queries", shape=(n,)), "positives", m)
+    exclude = _check_exclude(exclude, queries, keys)
     own = torch.stack([torch.arange(n, device=queries.device), positives], dim=1)
     banned = own if exclude is None else torch.cat([own, exclude])
     scores, candidates = top_inner_products(queries, keys, min(pool, m), exclude=banned)
@@ -193,24 +194,12 @@ def _check_pair(queries: object, keys: object) -> None:
         )
 
 
-def _check_indices(value: object, name: str, shape: tuple[int | None, ...], stop: int, device: torch.device) -> None:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor or a numpy.ndarray; got {type(value).__name__}")
-    if value.dtype != torch.int64:
-        raise TypeError(f"{name} must be int64; got {str(value.dtype).removeprefix('torch.')}")
-    if value.ndim != len(shape) or any(want is not None and want != got for want, got in zip(shape, value.shape, strict=True)):
-        wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise ValueError(f"{name} must have shape ({wanted}); got {tuple(value.shape)}")
-    if value.device != device:
-        raise ValueError(f"{name} must be on the device of queries, {device}; got {value.device}")
-    if value.numel() and (int(value.min()) < 0 or int(value.max()) >= stop):
-        raise ValueError(f"{name} must lie in 0..{stop - 1}; got {int(value.min())}..{int(value.max())}")
-
-
-def _check_exclude(exclude: object, n: int, m: int, device: torch.device) -> Tensor | None:
+def _check_exclude(exclude: object, queries: Tensor, keys: Tensor) -> Tensor | None:
     if exclude is None:
         return None
-    _check_indices(exclude, "exclude", (None, 2), max(n, m), device)
-    if len(exclude) and (int(exclude[:, 0].max()) >= n or int(exclude[:, 1].max()) >= m):
-        raise ValueError(f"exclude must hold pairs (query below {n}, key below {m})")
+    check_integers(exclude, "exclude", queries, "queries")
+    if exclude.ndim != 2 or exclude.shape[1] != 2:
+        raise ValueError(f"exclude must have shape (pairs, 2); got {tuple(exclude.shape)}")
+    check_range(exclude[:, 0], "exclude[:, 0]", len(queries))
+    check_range(exclude[:, 1], "exclude[:, 1]", len(keys))
     return exclude

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from corelib._checks import check_int, check_positive, check_real
 from corelib._tensors import FLOATS, accepts_numpy, check_finite, check_same, check_tensor
+from corelib.losses._arguments import check_integers, check_range, check_reduction, reduce
 
 _SINGULAR_VALUES = (0.5, 2.0)
 
@@ -162,11 +163,9 @@ def spherical_loss(outputs: torch.Tensor, targets: torch.Tensor, loss: Spherical
     if outputs.shape[1] < 2:
         raise ValueError(f"outputs must have at least 2 classes; got shape {tuple(outputs.shape)}")
     _check_loss(loss)
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction must be one of 'mean', 'sum', 'none'; got {reduction!r}")
+    check_reduction(reduction)
     _check_targets(targets, outputs, "outputs", outputs.shape[1])
-    losses = _DenseSphericalLoss.apply(outputs, targets, loss)
-    return losses if reduction == "none" else getattr(losses, reduction)()
+    return reduce(_DenseSphericalLoss.apply(outputs, targets, loss), reduction)
 
 
 class _FactoredLoss(torch.autograd.Function):
@@ -361,15 +360,6 @@ def _check_loss(loss: object) -> SphericalLoss:
 
 
 def _check_targets(targets: object, rows: torch.Tensor, rows_name: str, classes: int) -> None:
-    if not isinstance(targets, torch.Tensor):
-        raise TypeError(f"targets must be a torch.Tensor or a numpy.ndarray; got {type(targets).__name__}")
-    if targets.dtype != torch.int64:
-        raise TypeError(f"targets must be int64; got {str(targets.dtype).removeprefix('torch.')}")
-    if targets.shape != rows.shape[:1]:
-        raise ValueError(f"targets must have shape {tuple(rows.shape[:1])}, one per row of {rows_name}; got {tuple(targets.shape)}")
-    if not len(targets):
+    if not len(rows):
         raise ValueError(f"{rows_name} must have at least one row")
-    if targets.device != rows.device:
-        raise ValueError(f"targets and {rows_name} must be on the same device; got {targets.device} and {rows.device}")
-    if int(targets.min()) < 0 or int(targets.max()) >= classes:
-        raise ValueError(f"targets must lie in 0..{classes - 1}; got {int(targets.min())}..{int(targets.max())}")
+    check_range(check_integers(targets, "targets", rows, rows_name, shape=tuple(rows.shape[:1])), "targets", classes)
