@@ -22,6 +22,7 @@ depends on how many there are.
 """
 
 from corelib.metrics.auc import roc_auc
+from corelib.metrics.correlation import kendall_tau, pearson_matrix, spearman, spearman_matrix
 from corelib.metrics.coverage import pass_at_k
 from corelib.metrics.ranking import (
     average_precision,
@@ -52,16 +53,20 @@ __all__ = [
     "bootstrap_interval",
     "dcg",
     "evaluate",
+    "kendall_tau",
     "ndcg",
     "paired_bootstrap",
     "paired_randomization_test",
     "pass_at_k",
+    "pearson_matrix",
     "precision_at",
     "read_qrels",
     "read_run",
     "recall_at",
     "reciprocal_rank",
     "roc_auc",
+    "spearman",
+    "spearman_matrix",
     "write_qrels",
     "write_run",
 ]
