@@ -11,15 +11,16 @@ cdef extern from "kendall.h" nogil:
         int64_t both_ties
         int64_t discordant
 
-    ks_kendall_counts ks_kendall(const double *x, double *y, int64_t n, double *scratch)
+    ks_kendall_counts ks_kendall(const double *x, const double *y, int64_t n, void *a, void *b)
 
 
-def count_pairs(const double[::1] x, double[::1] y):
-    """The pairs equal in x, equal in y, equal in both and discordant, as ints; x ascending, y is sorted in place."""
-    cdef double[::1] scratch = np.empty(x.shape[0])
+def count_pairs(const double[::1] x, const double[::1] y):
+    """The pairs equal in x, equal in y, equal in both and discordant, as ints; neither may hold NaN."""
+    cdef int64_t n = x.shape[0]
+    cdef double[:, ::1] scratch = np.empty((2, 2 * n))
     cdef ks_kendall_counts counts
-    if not x.shape[0] or x.shape[0] != y.shape[0]:
-        raise ValueError(f"x and y must be of one length, at least 1; got {x.shape[0]} and {y.shape[0]}")
+    if not n or n != y.shape[0]:
+        raise ValueError(f"x and y must be of one length, at least 1; got {n} and {y.shape[0]}")
     with nogil:
-        counts = ks_kendall(&x[0], &y[0], x.shape[0], &scratch[0])
+        counts = ks_kendall(&x[0], &y[0], n, &scratch[0, 0], &scratch[1, 0])
     return counts.x_ties, counts.y_ties, counts.both_ties, counts.discordant
