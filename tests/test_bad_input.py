@@ -23,6 +23,7 @@ LISTS, SOME = rng.normal(size=(3, 4)), np.arange(4) < np.array([[4], [2], [3]])
 AXES = np.linalg.qr(rng.normal(size=(3, 2)))[0]
 
 CALLS = {
+    losses.approx_ndcg: dict(scores=SCORES, relevance=np.arange(6) % 4, temperature=0.3, indptr=np.array([0, 2, 6])),
     losses.click_loss: dict(logits=SCORES, clicks=LABELS, propensity=np.full(6, 0.4), clip=0.1),
     losses.confusion_loss: dict(logits=SCORES, labels=LABELS, sharpness=5.0, threshold=0.4, beta=1.0),
     losses.coverage: dict(log_probability=-np.abs(SCORES), n=4),
@@ -35,15 +36,27 @@ CALLS = {
     losses.list_kl_loss: dict(scores=LISTS, teacher=-LISTS, temperature=0.5, teacher_temperature=0.7, mask=SOME),
     losses.loss_weights: dict(losses=np.abs(SCORES), r=0.5, delta=1.0),
     losses.mann_whitney_loss: dict(
-        pos=SCORES[:2], neg=SCORES[2:], temperature=0.5, pos_weight=np.array([1.0, 2.0]), neg_weight=np.ones(4)
+        pos=SCORES[:2], neg=SCORES[2:], temperature=0.5, margin=0.2, pos_weight=np.array([1.0, 2.0]), neg_weight=np.ones(4),
+        pos_indptr=np.array([0, 1, 2]), neg_indptr=np.array([0, 2, 4]),
     ),
     losses.multi_similarity_loss: dict(embeddings=POINTS, labels=CLASSES, alpha=2.0, beta=40.0, base=0.5, epsilon=0.1),
     losses.multi_similarity_miner: dict(embeddings=POINTS, labels=CLASSES, epsilon=0.1),
+    losses.ordered_hinge_loss: dict(scores=LISTS, margin=0.1),
     losses.ordered_contrast_loss: dict(scores=SCORES, rank=CLASSES, indptr=np.array([0, 2, 6])),
     losses.pairwise_click_loss: dict(
         logits=POINTS, clicks=np.eye(6, 3, dtype=int), propensity=np.full((6, 3), 0.4), clip=0.1
     ),
     losses.pairwise_diversity_loss: dict(features=POINTS.reshape(3, 2, 3)),
+    losses.pairwise_exponential_loss: dict(
+        pos=SCORES[:2], neg=SCORES[2:], temperature=0.5, margin=0.2, pos_weight=np.array([1.0, 2.0]), neg_weight=np.ones(4)
+    ),
+    losses.pairwise_hinge_loss: dict(
+        pos=SCORES[:2], neg=SCORES[2:], margin=0.5, pos_weight=np.array([1.0, 2.0]), neg_weight=np.ones(4),
+        pos_indptr=np.array([0, 1, 2]), neg_indptr=np.array([0, 2, 4]),
+    ),
+    losses.pairwise_squared_hinge_loss: dict(
+        pos=SCORES[:2], neg=SCORES[2:], margin=0.5, pos_weight=np.array([1.0, 2.0]), neg_weight=np.ones(4)
+    ),
     losses.pairwise_softmax_loss: dict(pos=SCORES[:3], neg=LISTS, weight=np.array([1.0, 0.5, 0.0])),
     losses.preference_loss: dict(margin=SCORES, reference_margin=SCORES * 0.5, beta=0.1, gamma=1.0, label_smoothing=0.1),
     losses.ranking_accuracy: dict(chosen=SCORES, rejected=SCORES[::-1].copy()),
@@ -55,8 +68,10 @@ CALLS = {
     losses.set_contrast_loss: dict(
         pos=SCORES[:3], neg=SCORES[3:], pos_indptr=np.array([0, 1, 3]), neg_indptr=np.array([0, 2, 3])
     ),
+    losses.smooth_ap: dict(scores=SCORES, relevance=LABELS, temperature=0.3, indptr=np.array([0, 2, 6])),
     losses.soft_confusion_matrix: dict(logits=POINTS, labels=np.eye(6, 3, dtype=int), sharpness=5.0, threshold=0.4),
     losses.soft_label_kl: dict(logits=LISTS, labels=np.abs(LISTS[:, :2]), columns=np.array([3, 1])),
+    losses.soft_rank: dict(scores=SCORES, temperature=0.3, indptr=np.array([0, 2, 6])),
     losses.soft_labels: dict(
         mean=np.linspace(2.0, 4, 6), sd=np.linspace(0.1, 1, 6), levels=5, low=1.0, high=5.0, min_sd=0.2, max_error=0.1
     ),
@@ -69,6 +84,7 @@ CALLS = {
         predicted=SCORES, mean=SCORES[::-1].copy(), sd=np.linspace(0.1, 1, 6), predicted_sd=np.linspace(1.0, 2, 6), groups=LABELS
     ),
     metrics.average_precision: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
+    metrics.best_f1_threshold: dict(scores=SCORES, labels=LABELS, beta=1.0),
     metrics.bootstrap_interval: dict(values=SCORES, confidence=0.9, method="bca", resamples=200, rng=1),
     metrics.dcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
     metrics.evaluate: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), metrics=["ndcg@2", "map"], min_relevance=1.0),
@@ -76,9 +92,13 @@ CALLS = {
     metrics.ndcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
     metrics.paired_bootstrap: dict(a=SCORES, b=SCORES[::-1].copy(), confidence=0.9, resamples=200, rng=1),
     metrics.paired_randomization_test: dict(a=SCORES, b=SCORES[::-1].copy(), resamples=200, rng=1),
+    metrics.partial_roc_auc: dict(scores=SCORES, labels=LABELS, max_fpr=0.5),
     metrics.pass_at_k: dict(samples=np.full(6, 4), correct=np.array([0, 1, 4, 2, 3, 1]), k=2),
     metrics.pearson_matrix: dict(x=POINTS, empty=0.0),
+    metrics.pooled_average_precision: dict(scores=SCORES, labels=LABELS),
     metrics.precision_at: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
+    metrics.precision_at_recall: dict(scores=SCORES, labels=LABELS, recall=0.5),
+    metrics.precision_recall_curve: dict(scores=SCORES, labels=LABELS),
     metrics.recall_at: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.reciprocal_rank: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.roc_auc: dict(scores=SCORES, labels=LABELS),

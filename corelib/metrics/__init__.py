@@ -24,6 +24,15 @@ depends on how many there are.
 from corelib.metrics.auc import roc_auc
 from corelib.metrics.correlation import kendall_tau, pearson_matrix, spearman, spearman_matrix
 from corelib.metrics.coverage import pass_at_k
+from corelib.metrics.curves import (
+    PrecisionRecallCurve,
+    ThresholdChoice,
+    best_f1_threshold,
+    partial_roc_auc,
+    pooled_average_precision,
+    precision_at_recall,
+    precision_recall_curve,
+)
 from corelib.metrics.ranking import (
     average_precision,
     dcg,
@@ -48,8 +57,11 @@ __all__ = [
     "BootstrapInterval",
     "PairedBootstrap",
     "PairedTest",
+    "PrecisionRecallCurve",
+    "ThresholdChoice",
     "align_run",
     "average_precision",
+    "best_f1_threshold",
     "bootstrap_interval",
     "dcg",
     "evaluate",
@@ -57,9 +69,13 @@ __all__ = [
     "ndcg",
     "paired_bootstrap",
     "paired_randomization_test",
+    "partial_roc_auc",
     "pass_at_k",
     "pearson_matrix",
+    "pooled_average_precision",
     "precision_at",
+    "precision_at_recall",
+    "precision_recall_curve",
     "read_qrels",
     "read_run",
     "recall_at",
