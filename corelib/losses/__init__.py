@@ -31,6 +31,7 @@ from corelib.losses.preference import (
     sequence_log_probability,
 )
 from corelib.losses.quality import soft_label_kl, soft_labels, thurstone_fidelity_loss
+from corelib.losses.ranking import approx_ndcg, smooth_ap, soft_rank
 from corelib.losses.set_contrast import ordered_contrast_loss, set_contrast_loss
 from corelib.losses.spherical import (
     SphericalLinear,
@@ -53,6 +54,7 @@ __all__ = [
     "SquaredErrorLoss",
     "TaylorSoftmaxLoss",
     "ZLoss",
+    "approx_ndcg",
     "click_loss",
     "confusion_loss",
     "coverage",
@@ -83,9 +85,11 @@ __all__ = [
     "rerank_weights",
     "sequence_log_probability",
     "set_contrast_loss",
+    "smooth_ap",
     "soft_confusion_matrix",
     "soft_label_kl",
     "soft_labels",
+    "soft_rank",
     "softmax_entropy",
     "spherical_loss",
     "squared_click_loss",

@@ -300,7 +300,7 @@ def _check_scores(kind: str, pos: Tensor, neg: Tensor, margin: float, temperatur
     largest = _largest(kind, temperature)
     for scores, name, shift in ((pos, "pos", 0.0), (neg, "neg", margin)):
         check_finite(scores, name)
-        found = (scores.detach().double() + shift).abs().max().item()
+        found = (scores.detach().double() + shift).abs().max().item() if len(scores) else 0.0
         if not math.isfinite(found) or found > largest:
             bound = f"{_LARGEST[kind]:g}".replace("e+", "e")
             in_temperatures = "" if kind.endswith("hinge") else f", nor {bound} temperatures"
