@@ -88,6 +88,7 @@ CALLS = {
     metrics.bootstrap_interval: dict(values=SCORES, confidence=0.9, method="bca", resamples=200, rng=1),
     metrics.dcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
     metrics.evaluate: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), metrics=["ndcg@2", "map"], min_relevance=1.0),
+    metrics.evaluate_retrieval: dict(embeddings=POINTS, labels=CLASSES, references=-POINTS, reference_labels=CLASSES, empty=0.0),
     metrics.kendall_tau: dict(x=SCORES, y=CLASSES, empty=0.0),
     metrics.ndcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
     metrics.paired_bootstrap: dict(a=SCORES, b=SCORES[::-1].copy(), confidence=0.9, resamples=200, rng=1),

@@ -42,6 +42,7 @@ from corelib.metrics.ranking import (
     recall_at,
     reciprocal_rank,
 )
+from corelib.metrics.retrieval import evaluate_retrieval
 from corelib.metrics.significance import (
     BootstrapInterval,
     PairedBootstrap,
@@ -65,6 +66,7 @@ __all__ = [
     "bootstrap_interval",
     "dcg",
     "evaluate",
+    "evaluate_retrieval",
     "kendall_tau",
     "ndcg",
     "paired_bootstrap",
