@@ -33,6 +33,13 @@ from corelib.metrics.curves import (
     precision_at_recall,
     precision_recall_curve,
 )
+from corelib.metrics.more_ranking import (
+    bpref,
+    expected_reciprocal_rank,
+    hit_rate,
+    r_precision,
+    rank_biased_precision,
+)
 from corelib.metrics.ranking import (
     average_precision,
     dcg,
@@ -64,9 +71,12 @@ __all__ = [
     "average_precision",
     "best_f1_threshold",
     "bootstrap_interval",
+    "bpref",
     "dcg",
     "evaluate",
     "evaluate_retrieval",
+    "expected_reciprocal_rank",
+    "hit_rate",
     "kendall_tau",
     "ndcg",
     "paired_bootstrap",
@@ -78,6 +88,8 @@ __all__ = [
     "precision_at",
     "precision_at_recall",
     "precision_recall_curve",
+    "r_precision",
+    "rank_biased_precision",
     "read_qrels",
     "read_run",
     "recall_at",

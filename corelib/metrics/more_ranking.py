@@ -1,0 +1,398 @@
+"""Further metrics of ranked lists: hit rate, R-precision, rank-biased precision, expected reciprocal rank, bpref."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from corelib._checks import check_choice, check_int, check_positive, check_real
+from corelib.metrics._inputs import (
+    as_numbers,
+    as_scores,
+    check_empty,
+    check_queries,
+    check_reduce,
+    place,
+    reduced,
+    refuse_nan_scores,
+)
+
+_TIES = ("reverse", "order")
+_BLOCK = 1 << 20
+_MOST = 1e300
+
+Lists = tuple[np.ndarray, np.ndarray, np.ndarray]  # relevance by rank, whether there is such a rank, judged by rank
+
+
+def hit_rate(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    k: int,
+    *,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    empty: float = 0.0,
+    reduce: str | None = None,
+) -> np.ndarray | float:
+    """Hit rate at k: 1 if a relevant document stands among the first k ranks, else 0; ``success`` in ``trec_eval``.
+
+    Parameters
+    ----------
+    scores, relevance, indptr, reduce
+        As in :func:`ndcg`.
+    k : int
+        How many ranks to look at, at least 1.
+    ties : {"reverse", "order"}
+        As in :func:`ndcg`; there is no mean over the orders of equal scores.
+    min_relevance, empty
+        As in :func:`average_precision`.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        0 or 1; with ``reduce="mean"`` the share of queries with a hit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`average_precision`.
+
+    Examples
+    --------
+    >>> hit_rate([[0.9, 0.8, 0.7], [0.1, 0.2, 0.3]], [[0, 1, 1], [1, 0, 0]], 2)
+    array([1., 0.])
+    """
+    depth = check_int(k, "k", minimum=1)
+    least = check_positive(min_relevance, "min_relevance")
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        relevant, found = _relevant(lists, least)
+        return found[:, :depth].any(1), relevant > 0
+
+    return _rank(measure, scores, relevance, None, indptr, ties=ties, empty=empty, reduce=reduce)
+
+
+def r_precision(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    *,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    empty: float = 0.0,
+    reduce: str | None = None,
+) -> np.ndarray | float:
+    """R-precision: the precision among as many ranks as the query has relevant documents.
+
+    Parameters
+    ----------
+    scores, relevance, indptr, reduce
+        As in :func:`ndcg`.
+    ties : {"reverse", "order"}
+        As in :func:`ndcg`; there is no mean over the orders of equal scores.
+    min_relevance, empty
+        As in :func:`average_precision`.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        Values in [0, 1], equal to the recall at that rank.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`average_precision`.
+
+    Examples
+    --------
+    >>> r_precision([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])
+    0.5
+    """
+    least = check_positive(min_relevance, "min_relevance")
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        relevant, found = _relevant(lists, least)
+        inside = found & (np.arange(found.shape[1]) < relevant[:, None])
+        return inside.sum(1) / np.maximum(relevant, 1), relevant > 0
+
+    return _rank(measure, scores, relevance, None, indptr, ties=ties, empty=empty, reduce=reduce)
+
+
+def rank_biased_precision(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    *,
+    persistence: float = 0.8,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    empty: float = 0.0,
+    reduce: str | None = None,
+) -> np.ndarray | float:
+    r"""Rank-biased precision: what a reader finds who goes on to the next document with probability p.
+
+    .. math:: (1 - p) \sum_i p^{i - 1} [\text{the document at rank } i \text{ is relevant}]
+
+    Parameters
+    ----------
+    scores, relevance, indptr, reduce
+        As in :func:`ndcg`.
+    persistence : float
+        p, in (0, 1): 0.5 for an impatient reader, 0.95 for a patient one.
+    ties : {"reverse", "order"}
+        As in :func:`ndcg`; there is no mean over the orders of equal scores.
+    min_relevance, empty
+        As in :func:`average_precision`.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        Values in [0, 1): less than 1 even for a perfect list, as it is not normalised.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`average_precision`; also if ``persistence`` is not in (0, 1).
+
+    Notes
+    -----
+    What lies beyond the d documents of a list could add p**d at most. Source: A. Moffat and J. Zobel, Rank-biased
+    precision for measurement of retrieval effectiveness, ACM TOIS 27(1), 2008, equation 1.
+
+    Examples
+    --------
+    >>> rank_biased_precision([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0], persistence=0.5)
+    0.625
+    """
+    p = check_real(persistence, "persistence")
+    if not 0 < p < 1:
+        raise ValueError(f"persistence must be greater than 0 and less than 1; got {p}")
+    least = check_positive(min_relevance, "min_relevance")
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        relevant, found = _relevant(lists, least)
+        weights = np.exp(np.log(p) * np.arange(found.shape[1]))
+        return (1 - p) * (found * weights).sum(1), relevant > 0
+
+    return _rank(measure, scores, relevance, None, indptr, ties=ties, empty=empty, reduce=reduce)
+
+
+def expected_reciprocal_rank(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    k: int | None = None,
+    *,
+    max_relevance: float,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    empty: float = 0.0,
+    reduce: str | None = None,
+) -> np.ndarray | float:
+    r"""Expected reciprocal rank: 1 / the rank at which a reader stops, who is the more likely to stop the better it is.
+
+    .. math:: \sum_{i \le k} \frac{s_i}{i} \prod_{j < i} (1 - s_j), \qquad s_i = \frac{2^{r_i} - 1}{2^m}
+
+    Parameters
+    ----------
+    scores, relevance, k, indptr, reduce
+        As in :func:`ndcg`.
+    max_relevance : float
+        m, the highest grade of the scale (not only of these data), above 0 and at most 1000.
+    ties : {"reverse", "order"}
+        As in :func:`ndcg`; there is no mean over the orders of equal scores.
+    empty : float
+        The value of a query whose documents all have relevance 0.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        Values in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`ndcg`; also if a relevance exceeds ``max_relevance``.
+
+    Notes
+    -----
+    Source: O. Chapelle, D. Metzler, Y. Zhang and P. Grinspan, Expected reciprocal rank for graded relevance, CIKM 2009,
+    equation 4 and algorithm 2.
+
+    Examples
+    --------
+    >>> expected_reciprocal_rank([0.9, 0.8, 0.7], [1, 2, 0], max_relevance=2)
+    0.53125
+    """
+    most = check_positive(max_relevance, "max_relevance")
+    if most > 1000:
+        raise ValueError(f"max_relevance must be at most 1000; got {most}")
+    depth = None if k is None else check_int(k, "k", minimum=1)
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        grade, ranked, _ = lists
+        stop = np.where(ranked, np.exp2(grade - most) - np.exp2(-most), 0.0)[:, :depth]
+        goes_on = np.cumprod(1 - stop, axis=1)
+        reaches = np.concatenate([np.ones((len(stop), 1)), goes_on[:, :-1]], axis=1)
+        return (stop * reaches / np.arange(1, stop.shape[1] + 1)).sum(1), grade.any(1)
+
+    return _rank(
+        measure, scores, relevance, None, indptr, ties=ties, empty=empty, reduce=reduce, max_relevance=most
+    )
+
+
+def bpref(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    judged: ArrayLike,
+    *,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    empty: float = 0.0,
+    reduce: str | None = None,
+) -> np.ndarray | float:
+    r"""Binary preference: how seldom documents that were judged irrelevant stand above relevant ones.
+
+    .. math:: \frac1R \sum_{r} \left(1 - \frac{\min(n_r, R)}{\min(N, R)}\right)
+
+    over the relevant documents that have a rank, with :math:`n_r` irrelevant judged documents above r, of N, and R
+    relevant ones. Documents without a judgement do not count at all.
+
+    Parameters
+    ----------
+    scores, relevance, indptr, reduce
+        As in :func:`ndcg`.
+    judged : array_like of the shape of ``scores``
+        0 or 1: whether a document was judged, as in :class:`AlignedRun`. Relevant documents always are.
+    ties : {"reverse", "order"}
+        As in :func:`ndcg`; there is no mean over the orders of equal scores.
+    min_relevance, empty
+        As in :func:`average_precision`.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        Values in [0, 1].
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`average_precision`; also if ``judged`` has another shape or values, or is 0 for a relevant document.
+
+    Notes
+    -----
+    As in ``trec_eval`` from version 8 on. Source: C. Buckley and E. Voorhees, Retrieval evaluation with incomplete
+    information, SIGIR 2004.
+
+    Examples
+    --------
+    >>> bpref([0.9, 0.8, 0.7, 0.6, 0.5], [0, 1, 0, 1, 0], [0, 1, 1, 1, 1])
+    0.75
+    """
+    least = check_positive(min_relevance, "min_relevance")
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        relevant, found = _relevant(lists, least)
+        grade, ranked, known = lists
+        irrelevant = known & (grade < least)
+        above = np.cumsum(irrelevant & ranked, axis=1)
+        bound = np.minimum(irrelevant.sum(1), relevant)[:, None]
+        kept = 1 - np.minimum(above, relevant[:, None]) / np.maximum(bound, 1)
+        return (kept * found).sum(1) / np.maximum(relevant, 1), relevant > 0
+
+    return _rank(measure, scores, relevance, judged, indptr, ties=ties, empty=empty, reduce=reduce, least=least)
+
+
+def _relevant(lists: Lists, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """How many relevant documents each query has, and whether the one at each rank is relevant."""
+    grade, ranked, _ = lists
+    relevant = grade >= least
+    return relevant.sum(1), relevant & ranked
+
+
+def _rank(
+    measure: Callable[[Lists], tuple[np.ndarray, np.ndarray]],
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    judged: ArrayLike | None,
+    indptr: ArrayLike | None,
+    *,
+    ties: str,
+    empty: float,
+    reduce: str | None,
+    max_relevance: float | None = None,
+    least: float = 0.0,
+) -> np.ndarray | float:
+    """``measure`` gives the values of a block of ranked lists, and whether each is defined."""
+    check_choice(ties, "ties", _TIES)
+    fill = check_empty(empty)
+    score, grade = as_scores(scores), as_numbers(relevance, "relevance")
+    pointers = check_queries(score, grade, "relevance", indptr)
+    known = np.ones(1, dtype=bool) if judged is None else _check_judged(judged, score, grade, least)
+    single = pointers is None and score.ndim == 1
+    if pointers is not None:
+        bounds = pointers
+    else:
+        bounds = np.arange((1 if single else len(score)) + 1) * score.shape[-1]
+    check_reduce(reduce, bounds.size - 1)
+    _check_values(score, grade, pointers, bounds, max_relevance)
+
+    flat = (score.ravel(), grade.ravel(), np.broadcast_to(known, score.shape).ravel())
+    values = np.full(bounds.size - 1, fill)
+    for rows, lists in _blocks(*flat, bounds, last_first=ties == "reverse"):
+        found, defined = measure(lists)
+        values[rows] = np.where(defined, found, fill)
+    return reduced(values, reduce, single=single)
+
+
+def _blocks(
+    score: np.ndarray, grade: np.ndarray, known: np.ndarray, bounds: np.ndarray, *, last_first: bool
+) -> Iterator[tuple[slice, Lists]]:
+    """Queries in order, as many as fill a block, each list padded to the longest and sorted by rank."""
+    lengths = np.diff(bounds)
+    start = 0
+    while start < lengths.size:
+        widest = np.maximum.accumulate(lengths[start : start + _BLOCK])
+        fits = np.searchsorted(widest * np.arange(1, widest.size + 1), _BLOCK, side="right")
+        stop = start + max(1, int(fits))
+        rows = slice(start, stop)
+        column = np.arange(int(lengths[rows].max()))
+        if last_first:
+            column = column[::-1]
+        inside = column < lengths[rows, None]
+        place = np.where(inside, bounds[:-1][rows, None] + column, 0)
+        if column.size:
+            mine = np.where(inside, score[place], -np.inf)
+            order = np.argsort(-mine, axis=1, kind="stable")
+            place, inside = np.take_along_axis(place, order, 1), np.take_along_axis(inside, order, 1)
+            ranked = np.take_along_axis(mine, order, 1) > -np.inf
+            yield rows, (np.where(inside, grade[place], 0).astype(np.float64), ranked, inside & known[place])
+        start = stop
+
+
+def _check_values(
+    score: np.ndarray, grade: np.ndarray, pointers: np.ndarray | None, bounds: np.ndarray, max_relevance: float | None
+) -> None:
+    most = np.float64(_MOST if max_relevance is None else max_relevance)
+    for array, fine in ((score, ~np.isnan(score)), (grade, (grade >= 0) & (grade <= most))):
+        if fine.all():
+            continue
+        query = int(np.searchsorted(bounds, np.flatnonzero(~fine.ravel())[0], side="right")) - 1
+        if array is score:
+            refuse_nan_scores(score, pointers, query)
+        mine, where = place(grade, pointers, query)
+        at = int(np.flatnonzero(~((mine >= 0) & (mine <= most)))[0])
+        bound = f"{most:g}" if max_relevance is None else f"max_relevance, {most:g}"
+        raise ValueError(f"relevance must be between 0 and {bound}; the entry at index {at}{where} is {mine[at]}")
+
+
+def _check_judged(judged: ArrayLike, score: np.ndarray, grade: np.ndarray, least: float) -> np.ndarray:
+    known = as_numbers(judged, "judged")
+    if known.shape != score.shape:
+        raise ValueError(f"scores and judged must have the same shape; got {score.shape} and {known.shape}")
+    if (wrong := np.argwhere((known != 0) & (known != 1))).size:
+        raise ValueError(f"judged must be 0 or 1; judged{wrong[0].tolist()} is {known[tuple(wrong[0])]}")
+    if (wrong := np.argwhere((known == 0) & (grade >= least))).size:
+        raise ValueError(f"judged must be 1 for relevant documents; judged{wrong[0].tolist()} is 0")
+    return known == 1
