@@ -24,51 +24,95 @@ typedef unsigned __int128 ks_uint128;
 
 KS_DEFINE_SORT(ks_sort_wide, ks_uint128)
 
-/* One side in ascending order. */
+/* One side in ascending order, each number a word: the key above its index, which takes 32 bits. */
 typedef struct {
     ptrdiff_t n;
-    double *at, *weight; /* weight: NULL if all are 1 */
-    uint32_t *index;     /* where each stood */
+    const void *word; /* uint64_t for float32, ks_uint128 for float64 */
+    double *weight;   /* NULL: all 1 */
+    void *memory;
 } ks_sorted;
 
-/* NAME sorts one side as integers that hold the key above and the index below. */
-#define KS_DEFINE_SORT_SIDE(NAME, FLOAT, KEY, UNKEY, WORD, KEY_WORD, SORT)                                        \
+enum { KS_DIGIT = 8, KS_VALUES = 1 << KS_DIGIT };
+
+/* NAME sorts n words by their keys, in memory for 2 n, and returns where the sorted ones begin. Long sides by
+ * counting, one digit of all keys after the other. */
+#define KS_DEFINE_SORT_WORDS(NAME, WORD, DIGITS, SORT)                                                            \
+    KS_INLINE WORD *NAME(WORD *word, int64_t n) {                                                                 \
+        WORD *from = word, *to = word + n;                                                                        \
+        if (n < 4 * KS_VALUES) {                                                                                  \
+            SORT(from, to, n);                                                                                    \
+            return from;                                                                                          \
+        }                                                                                                         \
+        uint32_t place[DIGITS][KS_VALUES] = {{0}};                                                                \
+        for (int64_t i = 0; i < n; i++)                                                                           \
+            for (int d = 0; d < DIGITS; d++) place[d][(word[i] >> (32 + d * KS_DIGIT)) & (KS_VALUES - 1)]++;      \
+        for (int d = 0; d < DIGITS; d++) {                                                                        \
+            int shift = 32 + d * KS_DIGIT;                                                                        \
+            if (place[d][(word[0] >> shift) & (KS_VALUES - 1)] == n) continue;                                    \
+            uint32_t sum = 0;                                                                                     \
+            for (int v = 0; v < KS_VALUES; v++) {                                                                 \
+                uint32_t count = place[d][v];                                                                     \
+                place[d][v] = sum;                                                                                \
+                sum += count;                                                                                     \
+            }                                                                                                     \
+            for (int64_t i = 0; i < n; i++) to[place[d][(from[i] >> shift) & (KS_VALUES - 1)]++] = from[i];       \
+            WORD *swap = from;                                                                                    \
+            from = to;                                                                                            \
+            to = swap;                                                                                            \
+        }                                                                                                         \
+        return from;                                                                                              \
+    }
+
+KS_DEFINE_SORT_WORDS(ks_sort_words_f32, uint64_t, 4, ks_sort_f64)
+KS_DEFINE_SORT_WORDS(ks_sort_words_f64, ks_uint128, 8, ks_sort_wide)
+
+/* NAME sorts one side; returns a status. */
+#define KS_DEFINE_SORT_SIDE(NAME, FLOAT, KEY, WORD, SORT_WORDS)                                                   \
     KS_MULTIVERSION static int NAME(const ks_side *side, double limit, ks_sorted *out) {                          \
         const FLOAT *data = (const FLOAT *)side->data;                                                            \
         ptrdiff_t n = side->n;                                                                                    \
         int64_t bad = 0;                                                                                          \
-        WORD *word = (WORD *)malloc(2 * (size_t)n * sizeof(WORD));                                                \
+        WORD *word = (WORD *)malloc((size_t)n * (2 * sizeof(WORD) + (side->weight ? sizeof(double) : 0)));        \
         if (!word) return KS_NO_MEMORY;                                                                           \
+        out->memory = word;                                                                                       \
+        out->n = n;                                                                                               \
         for (ptrdiff_t i = 0; i < n; i++) {                                                                       \
             bad += !(fabs((double)data[i] + side->shift) <= limit);                                               \
             word[i] = (WORD)KEY(data[i]) << 32 | (WORD)i;                                                         \
         }                                                                                                         \
-        if (!bad) {                                                                                               \
-            SORT(word, word + n, n);                                                                              \
-            for (ptrdiff_t i = 0; i < n; i++) {                                                                   \
-                out->at[i] = UNKEY((KEY_WORD)(word[i] >> 32));                                                    \
-                out->index[i] = (uint32_t)word[i];                                                                \
-            }                                                                                                     \
-            if (side->weight)                                                                                     \
-                for (ptrdiff_t i = 0; i < n; i++) out->weight[i] = side->weight[out->index[i]];                   \
-        }                                                                                                         \
-        free(word);                                                                                               \
-        return bad ? KS_BAD_SCORE : KS_OK;                                                                        \
+        if (bad) return KS_BAD_SCORE;                                                                             \
+        if (side->weight) out->weight = (double *)(word + 2 * n);                                                 \
+        word = SORT_WORDS(word, n);                                                                               \
+        if (side->weight)                                                                                         \
+            for (ptrdiff_t i = 0; i < n; i++) out->weight[i] = side->weight[(uint32_t)word[i]];                   \
+        out->word = word;                                                                                         \
+        return KS_OK;                                                                                             \
     }
 
-KS_DEFINE_SORT_SIDE(ks_sort_side_f32, float, ks_key_f32, ks_unkey_f32, uint64_t, uint32_t, ks_sort_f64)
-KS_DEFINE_SORT_SIDE(ks_sort_side_f64, double, ks_key_f64, ks_unkey_f64, ks_uint128, uint64_t, ks_sort_wide)
+KS_DEFINE_SORT_SIDE(ks_sort_side_f32, float, ks_key_f32, uint64_t, ks_sort_words_f32)
+KS_DEFINE_SORT_SIDE(ks_sort_side_f64, double, ks_key_f64, ks_uint128, ks_sort_words_f64)
 
-/* A sum of many terms, with its rounding error (Kahan). */
+KS_INLINE double ks_number(const ks_sorted *sorted, ptrdiff_t i, const int is_float) {
+    return is_float ? ks_unkey_f32((uint32_t)(((const uint64_t *)sorted->word)[i] >> 32))
+                    : ks_unkey_f64((uint64_t)(((const ks_uint128 *)sorted->word)[i] >> 32));
+}
+
+/* A sum of many terms, and what its roundings left out. */
 typedef struct {
-    double sum, excess;
+    double sum, rest;
 } ks_total;
 
-KS_INLINE void ks_add(ks_total *total, double term) {
-    double corrected = term - total->excess, sum = total->sum + corrected;
-    total->excess = (sum - total->sum) - corrected;
+enum { KS_PLAIN = 64 }; /* terms that may be added up plainly before they go to a total */
+
+/* Move a plain sum to the total. */
+KS_INLINE void ks_flush(ks_total *total, double *plain) {
+    double term = *plain, sum = total->sum + term, added = sum - total->sum;
+    total->rest += (total->sum - (sum - added)) + (term - added);
     total->sum = sum;
+    *plain = 0;
 }
+
+KS_INLINE double ks_value(const ks_total *total) { return total->sum + total->rest; }
 
 /* The sum of the pairs of sorted targets and sources; slope, if wanted, gets its derivatives by the targets. The x are
  * the targets for sign = 1, with both sides from the top; the y are for sign = -1, with both from the bottom. */
@@ -76,34 +120,42 @@ KS_INLINE double ks_sweep_targets(const ks_sorted *target, const ks_sorted *sour
                                   const int sign, const int squared, const int is_float, void *slope) {
     ks_total weight = {0, 0}, first = {0, 0}, second = {0, 0}, total = {0, 0};
     ptrdiff_t n = target->n, m = source->n, j = 0;
-    double previous = 0;
+    double previous = 0, recent = 0;
     for (ptrdiff_t k = 0; k < n; k++) {
         ptrdiff_t i = sign > 0 ? n - 1 - k : k;
-        double here = sign * target->at[i], step = previous - here;
+        double here = sign * ks_number(target, i, is_float), step = j > 0 ? previous - here : 0;
+        double active = source->weight ? ks_value(&weight) : (double)j;
+        double more_weight = 0, more_first = step * active, more_second = step * (2 * ks_value(&first) + more_first);
         previous = here;
-        if (j > 0) {
-            if (squared) ks_add(&second, step * (2 * first.sum + step * weight.sum));
-            ks_add(&first, step * weight.sum);
-        }
         for (; j < m; j++) {
             ptrdiff_t b = sign > 0 ? m - 1 - j : j;
-            double z = (sign * source->at[b] - here) + margin;
+            double z = (sign * ks_number(source, b, is_float) - here) + margin;
             if (!(z > 0)) break;
             double w = source->weight ? source->weight[b] : 1.0;
-            ks_add(&weight, w);
-            ks_add(&first, w * z);
-            if (squared) ks_add(&second, w * z * z);
+            more_weight += w;
+            more_first += w * z;
+            more_second += w * z * z;
+            if (j % KS_PLAIN) continue;
+            ks_flush(&weight, &more_weight);
+            ks_flush(&first, &more_first);
+            ks_flush(&second, &more_second);
         }
+        if (source->weight) ks_flush(&weight, &more_weight);
+        ks_flush(&first, &more_first);
+        if (squared) ks_flush(&second, &more_second);
         double own = target->weight ? target->weight[i] : 1.0;
-        ks_add(&total, own * (squared ? second.sum : first.sum));
+        recent += own * ks_value(squared ? &second : &first);
+        if (k % KS_PLAIN == 0) ks_flush(&total, &recent);
         if (!slope) continue;
-        double result = 0.0 - sign * factor * own * (squared ? 2 * first.sum : weight.sum); /* never -0 */
+        active = source->weight ? ks_value(&weight) : (double)j;
+        double result = 0.0 - sign * factor * own * (squared ? 2 * ks_value(&first) : active); /* never -0 */
         if (is_float)
-            ((float *)slope)[target->index[i]] = (float)result;
+            ((float *)slope)[(uint32_t)((const uint64_t *)target->word)[i]] = (float)result;
         else
-            ((double *)slope)[target->index[i]] = result;
+            ((double *)slope)[(uint32_t)((const ks_uint128 *)target->word)[i]] = result;
     }
-    return factor * total.sum;
+    ks_flush(&total, &recent);
+    return factor * ks_value(&total);
 }
 
 static double ks_sweep_side(const ks_sorted *sorted, int s, double margin, double factor, int squared, int is_float,
@@ -122,14 +174,9 @@ static double ks_sweep_side(const ks_sorted *sorted, int s, double margin, doubl
 static int ks_hinge_sum(const void *loss, const ks_side *side, double factor, double *value, void *const *slope,
                         int threads) {
     const ks_hinge *hinge = (const ks_hinge *)loss;
-    ptrdiff_t n = side[0].n, m = side[1].n;
-    double *at = (double *)malloc((size_t)(n + m) * (2 * sizeof(double) + sizeof(uint32_t))), *weight = at + n + m;
-    if (!at) return KS_NO_MEMORY;
-    uint32_t *index = (uint32_t *)(weight + n + m);
-    ks_sorted sorted[2] = {{n, at, side[0].weight ? weight : NULL, index},
-                           {m, at + n, side[1].weight ? weight + n : NULL, index + n}};
+    ks_sorted sorted[2] = {{0}};
     int status[2];
-    if (n + m < 1 << 13) threads = 1;
+    if (side[0].n + side[1].n < 1 << 13) threads = 1;
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int s = 0; s < 2; s++)
         status[s] = (side->is_float ? ks_sort_side_f32 : ks_sort_side_f64)(side + s, hinge->limit, sorted + s);
@@ -142,7 +189,7 @@ static int ks_hinge_sum(const void *loss, const ks_side *side, double factor, do
             if (!s) *value = sum;
         }
     }
-    free(at);
+    for (int s = 0; s < 2; s++) free(sorted[s].memory);
     return worst;
 }
 
