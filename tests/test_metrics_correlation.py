@@ -99,7 +99,9 @@ def test_pearson_neither_overflows_nor_vanishes():
 def test_constant_columns_are_an_error_or_the_value_asked_for():
     x = np.array([[1.0, 0.1, 3.0], [2.0, 0.1, 1.0], [4.0, 0.1, 1.0]])
     for matrix in (spearman_matrix, pearson_matrix):
-        with pytest.raises(ValueError, match="x must not have constant columns.*; 1 of 3 are, the first is column 1"):
+        with pytest.raises(
+            ValueError, match="x must not have constant columns.*; 1 of 3 are, the first is column 1"
+        ):
             matrix(x)
         got = matrix(x, empty=math.nan)
         np.testing.assert_array_equal(np.isnan(got), [[False, True, False], [True] * 3, [False, True, False]])
@@ -121,7 +123,11 @@ def test_constant_columns_are_an_error_or_the_value_asked_for():
         ({"y": [1, 2]}, ValueError, r"x and y must have the same shape; got \(3,\) and \(2,\)"),
         ({"x": [1], "y": [1]}, ValueError, r"x must have shape \(n,\) with n at least 2; got \(1,\)"),
         ({"y": [[1, 2, 3]]}, ValueError, r"y must have shape \(n,\)"),
-        ({"x": [1, 2, 2**53 + 1]}, ValueError, r"integers in x must not exceed 2\*\*53 .* got 9007199254740993"),
+        (
+            {"x": [1, 2, 2**53 + 1]},
+            ValueError,
+            r"integers in x must not exceed 2\*\*53 .* got 9007199254740993",
+        ),
         ({"x": ["a", "b", "c"]}, TypeError, "x must hold bool, integer, float32 or float64"),
         ({"empty": "nan"}, TypeError, "empty must be a real number or NaN"),
     ],

@@ -70,7 +70,9 @@ def test_scikit_learn_has_the_same_curve_and_area(levels):
     np.testing.assert_allclose(curve.precision[::-1], precision[:-1], rtol=1e-14)
     np.testing.assert_allclose(curve.recall[::-1], recall[:-1], rtol=1e-14)
     np.testing.assert_array_equal(curve.thresholds[::-1], thresholds)
-    assert pooled_average_precision(scores, labels) == pytest.approx(sk.average_precision_score(labels, scores), rel=1e-13)
+    assert pooled_average_precision(scores, labels) == pytest.approx(
+        sk.average_precision_score(labels, scores), rel=1e-13
+    )
     best = best_f1_threshold(scores, labels)
     assert best.value == pytest.approx(sk.f1_score(labels, scores >= best.threshold), rel=1e-14)
 
@@ -94,7 +96,9 @@ def test_partial_areas_add_up_to_the_whole():
     for m in (0.2, 0.5):
         assert partial_roc_auc([1, 1, 1], [0, 1, 0], max_fpr=m) == pytest.approx(0.5, abs=1e-15)
         assert partial_roc_auc([3, 2, 1], [1, 0, 0], max_fpr=m) == pytest.approx(1.0, abs=1e-15)
-        assert partial_roc_auc([3, 2, 1], [1, 0, 0], max_fpr=m, standardized=False) == pytest.approx(m, rel=1e-15)
+        assert partial_roc_auc([3, 2, 1], [1, 0, 0], max_fpr=m, standardized=False) == pytest.approx(
+            m, rel=1e-15
+        )
 
 
 def test_curves_see_only_the_order_and_take_infinities():
@@ -129,8 +133,16 @@ FUNCTIONS = {
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"scores": [0.9, math.nan, 0.7, 0.1]}, ValueError, "scores must not be NaN; 1 of 4 are, the first at index 1"),
-        ({"scores": [[0.9, 0.8]], "labels": [[1, 0]]}, ValueError, r"scores must have shape \(n,\), pooled; got \(1, 2\)"),
+        (
+            {"scores": [0.9, math.nan, 0.7, 0.1]},
+            ValueError,
+            "scores must not be NaN; 1 of 4 are, the first at index 1",
+        ),
+        (
+            {"scores": [[0.9, 0.8]], "labels": [[1, 0]]},
+            ValueError,
+            r"scores must have shape \(n,\), pooled; got \(1, 2\)",
+        ),
         ({"scores": S[:3]}, ValueError, r"scores and labels must have the same shape; got \(3,\) and \(4,\)"),
         ({"labels": [1, 0, 2, 0]}, ValueError, r"labels must be 0 or 1; labels\[2\] is 2"),
         ({"labels": [1, 0, math.nan, 0]}, ValueError, r"labels must be 0 or 1; labels\[2\] is nan"),
@@ -152,9 +164,21 @@ def test_refusals_name_the_argument(function, change, error, message):
         (lambda: precision_at_recall(S, L, "1"), TypeError, "recall must be a real number; got str"),
         (lambda: best_f1_threshold(S, L, beta=0), ValueError, "beta must be greater than 0"),
         (lambda: best_f1_threshold(S, L, beta=1e7), ValueError, "beta must be at most 1e6"),
-        (lambda: partial_roc_auc(S, L, max_fpr=0), ValueError, "max_fpr must be greater than 0 and at most 1; got 0.0"),
-        (lambda: partial_roc_auc(S, L, max_fpr=1.5), ValueError, "max_fpr must be greater than 0 and at most 1; got 1.5"),
-        (lambda: partial_roc_auc(S, L, max_fpr=0.1, standardized=1), TypeError, "standardized must be True or False"),
+        (
+            lambda: partial_roc_auc(S, L, max_fpr=0),
+            ValueError,
+            "max_fpr must be greater than 0 and at most 1; got 0.0",
+        ),
+        (
+            lambda: partial_roc_auc(S, L, max_fpr=1.5),
+            ValueError,
+            "max_fpr must be greater than 0 and at most 1; got 1.5",
+        ),
+        (
+            lambda: partial_roc_auc(S, L, max_fpr=0.1, standardized=1),
+            TypeError,
+            "standardized must be True or False",
+        ),
         (lambda: partial_roc_auc(S, [1, 1, 1, 1], max_fpr=0.1), ValueError, "labels must hold a 0"),
     ],
 )

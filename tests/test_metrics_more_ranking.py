@@ -77,7 +77,9 @@ def flatten(lists):
 def test_every_metric_is_its_definition(lists, ties):
     scores, relevance, judged, indptr = flatten(lists)
     expected = [brute(query, ties) for query in lists]
-    np.testing.assert_allclose(ours(scores, relevance, judged, indptr=indptr, ties=ties), expected, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(
+        ours(scores, relevance, judged, indptr=indptr, ties=ties), expected, rtol=1e-13, atol=1e-15
+    )
 
 
 def test_blocks_and_forms_of_input_do_not_matter(monkeypatch):
@@ -92,7 +94,9 @@ def test_blocks_and_forms_of_input_do_not_matter(monkeypatch):
     monkeypatch.setattr("corelib.metrics.more_ranking._BLOCK", 20)
     np.testing.assert_array_equal(ours(scores, relevance, judged), dense)
     np.testing.assert_array_equal(
-        hit_rate(scores, relevance, 2), reciprocal_rank(scores, relevance, 2) > 0, err_msg="the compiled metric disagrees"
+        hit_rate(scores, relevance, 2),
+        reciprocal_rank(scores, relevance, 2) > 0,
+        err_msg="the compiled metric disagrees",
     )
 
 
@@ -114,7 +118,9 @@ def test_trec_eval_agrees():
         "bpref": bpref(aligned.scores, aligned.relevance, aligned.judged, indptr=aligned.indptr),
     }
     for name, values in found.items():
-        np.testing.assert_allclose(values, [theirs[q][name] for q in aligned.queries], rtol=1e-12, err_msg=name)
+        np.testing.assert_allclose(
+            values, [theirs[q][name] for q in aligned.queries], rtol=1e-12, err_msg=name
+        )
 
 
 def test_known_values():
@@ -129,17 +135,25 @@ def test_known_values():
 def test_queries_without_relevant_documents():
     for value in (0.0, 0.25):
         assert ours([[1, 2]], [[0, 0]], [[1, 1]], empty=value).tolist() == [[value] * 6]
-        assert ours(np.empty((1, 0)), np.empty((1, 0)), np.empty((1, 0)), empty=value).tolist() == [[value] * 6]
+        assert ours(np.empty((1, 0)), np.empty((1, 0)), np.empty((1, 0)), empty=value).tolist() == [
+            [value] * 6
+        ]
     assert r_precision([[1, 2], [1, 2]], [[0, 0], [0, 1]], empty=math.nan, reduce="mean") == 1.0
     assert hit_rate(np.empty((0, 3)), np.empty((0, 3)), 1).shape == (0,)
 
 
 CALLS = {
-    "hit_rate": lambda scores, relevance, **options: hit_rate(scores, relevance, options.pop("k", 2), **options),
+    "hit_rate": lambda scores, relevance, **options: hit_rate(
+        scores, relevance, options.pop("k", 2), **options
+    ),
     "r_precision": r_precision,
     "rank_biased_precision": rank_biased_precision,
-    "expected_reciprocal_rank": lambda *arrays, **options: expected_reciprocal_rank(*arrays, max_relevance=3, **options),
-    "bpref": lambda scores, relevance, **options: bpref(scores, relevance, np.ones(np.shape(scores)), **options),
+    "expected_reciprocal_rank": lambda *arrays, **options: expected_reciprocal_rank(
+        *arrays, max_relevance=3, **options
+    ),
+    "bpref": lambda scores, relevance, **options: bpref(
+        scores, relevance, np.ones(np.shape(scores)), **options
+    ),
 }
 
 
@@ -147,12 +161,42 @@ CALLS = {
 @pytest.mark.parametrize(
     ("scores", "relevance", "options", "error", "message"),
     [
-        ([[1, 2], [3, math.nan]], [[0, 1]] * 2, {}, ValueError, "scores must not be NaN; 1 of 2 scores of query 1 are"),
+        (
+            [[1, 2], [3, math.nan]],
+            [[0, 1]] * 2,
+            {},
+            ValueError,
+            "scores must not be NaN; 1 of 2 scores of query 1 are",
+        ),
         ([1, 2], [0, -1], {}, ValueError, "relevance must be between 0 and .*; the entry at index 1 is -1"),
-        ([1, 2, 3], [0, 1, math.nan], {"indptr": [0, 1, 3]}, ValueError, "the entry at index 1 of query 1 is nan"),
-        ([1, 2], [0, 1, 1], {}, ValueError, r"scores and relevance must have the same shape; got \(2,\) and \(3,\)"),
-        ([1, 2], [0, 1], {"indptr": [0, 3]}, ValueError, "indptr must begin with 0 and end with the number of scores"),
-        ([1, 2], [0, 1], {"ties": "average"}, ValueError, "ties must be one of 'reverse', 'order'; got 'average'"),
+        (
+            [1, 2, 3],
+            [0, 1, math.nan],
+            {"indptr": [0, 1, 3]},
+            ValueError,
+            "the entry at index 1 of query 1 is nan",
+        ),
+        (
+            [1, 2],
+            [0, 1, 1],
+            {},
+            ValueError,
+            r"scores and relevance must have the same shape; got \(2,\) and \(3,\)",
+        ),
+        (
+            [1, 2],
+            [0, 1],
+            {"indptr": [0, 3]},
+            ValueError,
+            "indptr must begin with 0 and end with the number of scores",
+        ),
+        (
+            [1, 2],
+            [0, 1],
+            {"ties": "average"},
+            ValueError,
+            "ties must be one of 'reverse', 'order'; got 'average'",
+        ),
         ([1, 2], [0, 1], {"empty": None}, TypeError, "empty must be a real number or NaN"),
         (["a", "b"], [0, 1], {}, TypeError, "scores must hold bool, integer"),
     ],
@@ -167,13 +211,37 @@ def test_refusals_name_the_argument(call, scores, relevance, options, error, mes
     [
         (lambda: hit_rate([1], [1], 0), ValueError, "k must be at least 1; got 0"),
         (lambda: hit_rate([1], [1], 1, min_relevance=0), ValueError, "min_relevance must be greater than 0"),
-        (lambda: rank_biased_precision([1], [1], persistence=1), ValueError, "persistence must be .* less than 1; got 1.0"),
-        (lambda: expected_reciprocal_rank([1], [3], max_relevance=2), ValueError, "relevance must be between 0 and max_relevance, 2; .* is 3"),
-        (lambda: expected_reciprocal_rank([1], [3], max_relevance=1001), ValueError, "max_relevance must be at most 1000"),
-        (lambda: expected_reciprocal_rank([1], [1], 1.5, max_relevance=2), TypeError, "k must be an integer; got float"),
-        (lambda: bpref([1, 2], [0, 1], [1]), ValueError, r"scores and judged must have the same shape; got \(2,\) and \(1,\)"),
+        (
+            lambda: rank_biased_precision([1], [1], persistence=1),
+            ValueError,
+            "persistence must be .* less than 1; got 1.0",
+        ),
+        (
+            lambda: expected_reciprocal_rank([1], [3], max_relevance=2),
+            ValueError,
+            "relevance must be between 0 and max_relevance, 2; .* is 3",
+        ),
+        (
+            lambda: expected_reciprocal_rank([1], [3], max_relevance=1001),
+            ValueError,
+            "max_relevance must be at most 1000",
+        ),
+        (
+            lambda: expected_reciprocal_rank([1], [1], 1.5, max_relevance=2),
+            TypeError,
+            "k must be an integer; got float",
+        ),
+        (
+            lambda: bpref([1, 2], [0, 1], [1]),
+            ValueError,
+            r"scores and judged must have the same shape; got \(2,\) and \(1,\)",
+        ),
         (lambda: bpref([1, 2], [0, 1], [2, 1]), ValueError, r"judged must be 0 or 1; judged\[0\] is 2"),
-        (lambda: bpref([1, 2], [0, 1], [1, 0]), ValueError, r"judged must be 1 for relevant documents; judged\[1\] is 0"),
+        (
+            lambda: bpref([1, 2], [0, 1], [1, 0]),
+            ValueError,
+            r"judged must be 1 for relevant documents; judged\[1\] is 0",
+        ),
     ],
 )
 def test_options_are_checked(call, error, message):

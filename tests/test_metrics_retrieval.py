@@ -11,7 +11,16 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
 from corelib.metrics import evaluate_retrieval
 
-ALL = ["recall@1", "recall@3", "recall@100", "precision@1", "precision@4", "precision@100", "r_precision", "map@r"]
+ALL = [
+    "recall@1",
+    "recall@3",
+    "recall@100",
+    "precision@1",
+    "precision@4",
+    "precision@100",
+    "r_precision",
+    "map@r",
+]
 POINTS = np.random.default_rng(0).normal(size=(6, 3))
 CLASSES = [0, 0, 1, 1, 2, 2]
 DISTANCE = {
@@ -36,7 +45,14 @@ def brute(query, label, reference, reference_label, own, similarity):
             continue
         precision = [sum(hits[: k + 1]) / (k + 1) for k in range(len(hits))]
         rows.append(
-            [any(hits[:1]), any(hits[:3]), any(hits[:100]), sum(hits[:1]), sum(hits[:4]) / 4, sum(hits[:100]) / 100]
+            [
+                any(hits[:1]),
+                any(hits[:3]),
+                any(hits[:100]),
+                sum(hits[:1]),
+                sum(hits[:4]) / 4,
+                sum(hits[:100]) / 100,
+            ]
             + [precision[r - 1], sum(p for p, hit in zip(precision[:r], hits[:r], strict=True) if hit) / r]
         )
     return np.array(rows, dtype=np.float64).T
@@ -57,10 +73,14 @@ def test_every_metric_is_its_definition(similarity, own):
     for name, values in zip(ALL, expected, strict=True):
         np.testing.assert_allclose(found[name], values, rtol=1e-14, err_msg=name)
     means = evaluate_retrieval(query, label, ALL, similarity=similarity, reduce="mean", **options)
-    assert means == pytest.approx({name: np.nanmean(row) for name, row in zip(ALL, expected, strict=True)}, rel=1e-13)
+    assert means == pytest.approx(
+        {name: np.nanmean(row) for name, row in zip(ALL, expected, strict=True)}, rel=1e-13
+    )
 
 
-@given(st.lists(st.tuples(st.integers(-2, 2), st.integers(-1, 1), st.integers(0, 2)), min_size=2, max_size=14))
+@given(
+    st.lists(st.tuples(st.integers(-2, 2), st.integers(-1, 1), st.integers(0, 2)), min_size=2, max_size=14)
+)
 @settings(max_examples=80, deadline=None)
 def test_equal_similarities_keep_the_order_of_the_references(rows):
     """On small integers inner products are exact and often equal, also at the last rank that counts."""
@@ -81,10 +101,14 @@ def test_pytorch_metric_learning_has_the_same_means():
     def exact_search(query, k, reference, ref_includes_query):
         distance = torch.cdist(query.double(), reference.double())
         distance, index = distance.sort(dim=1)
-        return distance[:, ref_includes_query : k + ref_includes_query], index[:, ref_includes_query : k + ref_includes_query]
+        return distance[:, ref_includes_query : k + ref_includes_query], index[
+            :, ref_includes_query : k + ref_includes_query
+        ]
 
     include = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
-    theirs = AccuracyCalculator(include=include, k="max_bin_count", knn_func=exact_search, device=torch.device("cpu"))
+    theirs = AccuracyCalculator(
+        include=include, k="max_bin_count", knn_func=exact_search, device=torch.device("cpu")
+    )
     expected = theirs.get_accuracy(torch.from_numpy(points), torch.from_numpy(label))
     ours = evaluate_retrieval(points, label, similarity="euclidean", reduce="mean")
     assert list(ours.values()) == pytest.approx([expected[name] for name in include], rel=1e-12)
@@ -114,13 +138,23 @@ def test_size_does_not_matter(dtype, scale):
 def test_far_from_the_origin_distances_keep_their_digits():
     points, label = np.random.default_rng(5).normal(size=(40, 3)), np.arange(40) % 4
     moved = evaluate_retrieval(points + 1e8, label, similarity="euclidean")
-    np.testing.assert_array_equal(moved["map@r"], evaluate_retrieval(points, label, similarity="euclidean")["map@r"])
+    np.testing.assert_array_equal(
+        moved["map@r"], evaluate_retrieval(points, label, similarity="euclidean")["map@r"]
+    )
 
 
 def test_perfect_and_hopeless_embeddings():
-    assert evaluate_retrieval(np.eye(3)[CLASSES], CLASSES, reduce="mean") == {"recall@1": 1, "r_precision": 1, "map@r": 1}
+    assert evaluate_retrieval(np.eye(3)[CLASSES], CLASSES, reduce="mean") == {
+        "recall@1": 1,
+        "r_precision": 1,
+        "map@r": 1,
+    }
     opposite = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
-    assert evaluate_retrieval(opposite, [0, 0, 1, 1], reduce="mean") == {"recall@1": 0, "r_precision": 0, "map@r": 0}
+    assert evaluate_retrieval(opposite, [0, 0, 1, 1], reduce="mean") == {
+        "recall@1": 0,
+        "r_precision": 0,
+        "map@r": 0,
+    }
 
 
 def test_nothing_to_find():
@@ -134,19 +168,43 @@ def test_nothing_to_find():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"embeddings": POINTS[0]}, ValueError, r"embeddings must have shape \(vectors, dimensions\).*; got \(3,\)"),
+        (
+            {"embeddings": POINTS[0]},
+            ValueError,
+            r"embeddings must have shape \(vectors, dimensions\).*; got \(3,\)",
+        ),
         ({"embeddings": POINTS[:, :0]}, ValueError, r"embeddings must have shape .*; got \(6, 0\)"),
         ({"embeddings": np.where(POINTS > 1, np.nan, POINTS)}, ValueError, "embeddings must be finite; "),
-        ({"embeddings": POINTS * [[1], [1], [0], [1], [1], [1]]}, ValueError, "embeddings must not be 0, .*; row 2 is"),
+        (
+            {"embeddings": POINTS * [[1], [1], [0], [1], [1], [1]]},
+            ValueError,
+            "embeddings must not be 0, .*; row 2 is",
+        ),
         ({"embeddings": POINTS.astype(str)}, TypeError, "embeddings must hold bool, integer"),
-        ({"labels": CLASSES[:5]}, ValueError, r"labels must have shape \(6,\), one for each of embeddings; got \(5,\)"),
+        (
+            {"labels": CLASSES[:5]},
+            ValueError,
+            r"labels must have shape \(6,\), one for each of embeddings; got \(5,\)",
+        ),
         ({"labels": [0.0] * 6}, TypeError, "labels must hold integers; got dtype float64"),
         ({"labels": np.full(6, 2**63, dtype=np.uint64)}, ValueError, r"labels must be less than 2\*\*63"),
         ({"references": POINTS}, ValueError, "reference_labels must be given too"),
         ({"reference_labels": CLASSES}, ValueError, "references must be given too"),
-        ({"references": POINTS[:, :2], "reference_labels": CLASSES}, ValueError, "as many dimensions; got 3 and 2"),
-        ({"references": POINTS, "reference_labels": [1]}, ValueError, r"reference_labels must have shape \(6,\)"),
-        ({"similarity": "dot"}, ValueError, "similarity must be one of 'cosine', 'inner', 'euclidean'; got 'dot'"),
+        (
+            {"references": POINTS[:, :2], "reference_labels": CLASSES},
+            ValueError,
+            "as many dimensions; got 3 and 2",
+        ),
+        (
+            {"references": POINTS, "reference_labels": [1]},
+            ValueError,
+            r"reference_labels must have shape \(6,\)",
+        ),
+        (
+            {"similarity": "dot"},
+            ValueError,
+            "similarity must be one of 'cosine', 'inner', 'euclidean'; got 'dot'",
+        ),
         ({"metrics": "map@r"}, TypeError, "metrics must be a list of names; got 'map@r'"),
         ({"metrics": []}, ValueError, "metrics must name at least one metric"),
         ({"metrics": ["recall@0"]}, ValueError, "metrics must be of recall@K, .* got 'recall@0'"),

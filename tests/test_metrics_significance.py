@@ -1,4 +1,4 @@
-"""Tests over queries: exact where all signs can be counted, SciPy's numbers elsewhere, valid under the null."""
+"""Tests over queries: exact where signs can be counted, SciPy's numbers elsewhere, valid under the null."""
 
 import itertools
 import math
@@ -16,7 +16,9 @@ B = [0.5, 0.7, 0.9, 0.5, 0.8, 0.0]
 SIDES = ["two-sided", "greater", "less"]
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=7), st.sampled_from(SIDES))
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=7), st.sampled_from(SIDES)
+)
 @settings(max_examples=60, deadline=None)
 def test_exact_test_counts_every_assignment(pairs, alternative):
     """In tenths, whose sums in floating point depend on the order: ties must count as ties."""
@@ -38,8 +40,8 @@ def test_exact_and_sampled_tests_agree_with_scipy(alternative):
     for n in (10, 40):
         a, b = rng.random(n), rng.random(n) * 0.8
         theirs = stats.permutation_test(
-            (a, b), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples", alternative=alternative,
-            n_resamples=20_000, vectorized=True, rng=np.random.default_rng(3),
+            (a, b), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples",
+            alternative=alternative, n_resamples=20_000, vectorized=True, rng=np.random.default_rng(3),
         )  # fmt: skip
         ours = paired_randomization_test(a, b, alternative=alternative, resamples=20_000)
         assert ours.exact == (n == 10)
@@ -58,7 +60,10 @@ def test_sampled_test_is_valid_and_never_zero():
     found = paired_randomization_test(a, np.zeros(50), resamples=999)
     assert found == (1.5, 0.001, False)
     rng = np.random.default_rng(0)
-    pvalues = [paired_randomization_test(rng.normal(size=20), rng.normal(size=20), resamples=199).pvalue for _ in range(400)]
+    pvalues = [
+        paired_randomization_test(rng.normal(size=20), rng.normal(size=20), resamples=199).pvalue
+        for _ in range(400)
+    ]
     assert stats.binomtest(sum(p <= 0.1 for p in pvalues), 400, 0.1).pvalue > 0.001
     assert min(pvalues) >= 1 / 200
 
@@ -75,7 +80,12 @@ def test_sides_mirror_each_other():
 def test_interval_is_that_of_scipy_on_the_same_draws(method, n):
     values = np.random.default_rng(2).exponential(size=n)
     theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=5000, confidence_level=0.9, method=method, rng=np.random.default_rng(7)
+        (values,),
+        np.mean,
+        n_resamples=5000,
+        confidence_level=0.9,
+        method=method,
+        rng=np.random.default_rng(7),
     ).confidence_interval
     ours = bootstrap_interval(values, confidence=0.9, method=method, resamples=5000, rng=7)
     assert ours.mean == pytest.approx(values.mean(), rel=1e-14)
@@ -123,7 +133,9 @@ def test_a_generator_moves_on_and_a_seed_does_not():
     generator = np.random.default_rng(0)
     first = bootstrap_interval(A, rng=generator)
     assert first == bootstrap_interval(A, rng=0) == bootstrap_interval(A)
-    assert bootstrap_interval(np.linspace(0, 1, 50) ** 2, rng=generator) != bootstrap_interval(np.linspace(0, 1, 50) ** 2)
+    assert bootstrap_interval(np.linspace(0, 1, 50) ** 2, rng=generator) != bootstrap_interval(
+        np.linspace(0, 1, 50) ** 2
+    )
 
 
 def test_equal_values_have_an_interval_of_no_width():
@@ -139,7 +151,11 @@ def test_equal_values_have_an_interval_of_no_width():
         ({"a": A[:-1]}, ValueError, r"a and b must have the same shape; got \(5,\) and \(6,\)"),
         ({"b": [B]}, ValueError, r"b must have shape \(queries,\) .*; got shape \(1, 6\)"),
         ({"a": [], "b": []}, ValueError, r"a must have shape \(queries,\) .*; got shape \(0,\)"),
-        ({"a": [math.nan, *A[1:]]}, ValueError, "a must not be NaN .*; 1 of 6 values are, the first nan at index 0"),
+        (
+            {"a": [math.nan, *A[1:]]},
+            ValueError,
+            "a must not be NaN .*; 1 of 6 values are, the first nan at index 0",
+        ),
         ({"b": [*B[1:], -math.inf]}, ValueError, "b must not be NaN .* the first -inf at index 5"),
         ({"a": list("abcdef")}, TypeError, "a must hold bool, integer, float32 or float64"),
         ({"resamples": 99}, ValueError, "resamples must be at least 100; got 99"),
@@ -161,7 +177,11 @@ def test_refusals_name_the_argument(test, change, error, message):
         ({"confidence": 95}, ValueError, "confidence must be greater than 0 and less than 1; got 95.0"),
         ({"confidence": "0.9"}, TypeError, "confidence must be a real number; got str"),
         ({"method": "BCa"}, ValueError, "method must be one of 'percentile', 'bca'; got 'BCa'"),
-        ({"values": [1.0]}, ValueError, r"values must have shape \(queries,\) with at least 2 of them; got shape \(1,\)"),
+        (
+            {"values": [1.0]},
+            ValueError,
+            r"values must have shape \(queries,\) with at least 2 of them; got shape \(1,\)",
+        ),
     ],
 )
 def test_interval_refuses(change, error, message):

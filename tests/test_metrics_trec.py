@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 
 from corelib import metrics
 
-words = st.text(st.characters(exclude_characters=" \t\n\r\v\f", exclude_categories=["Cs"]), min_size=1, max_size=4)
-runs = st.dictionaries(words, st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), min_size=1), max_size=4)
-judgements = st.dictionaries(words, st.dictionaries(words, st.integers(-(2**63), 2**63 - 1), min_size=1), max_size=4)
+words = st.text(
+    st.characters(exclude_characters=" \t\n\r\v\f", exclude_categories=["Cs"]), min_size=1, max_size=4
+)
+runs = st.dictionaries(
+    words, st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), min_size=1), max_size=4
+)
+judgements = st.dictionaries(
+    words, st.dictionaries(words, st.integers(-(2**63), 2**63 - 1), min_size=1), max_size=4
+)
 
 
 @given(runs, judgements)
@@ -41,7 +47,10 @@ def test_files_are_read_as_trec_eval_reads_them(tmp_path):
     path.write_bytes("q1\tQ0 d1  1 -.5e1\tme\r\n\n  q2 0 \u00e9\u3000x 007 +3 me\nq1 Q0 d2 1 0 me".encode())
     assert metrics.read_run(path) == {"q1": {"d1": -5.0, "d2": 0.0}, "q2": {"\u00e9\u3000x": 3.0}}
     with open(path, encoding="utf-8", newline="\n") as file:
-        assert metrics.read_run(str(path))["q1"] == pytrec_eval.parse_run(line for line in file if line.strip() and "x" not in line)["q1"]
+        assert (
+            metrics.read_run(str(path))["q1"]
+            == pytrec_eval.parse_run(line for line in file if line.strip() and "x" not in line)["q1"]
+        )
     path.write_text("q1 0 d1 -2\nq1 0 d2 +3\n")
     assert metrics.read_qrels(path) == {"q1": {"d1": -2, "d2": 3}}
     path.write_text("")
@@ -81,7 +90,10 @@ def test_a_bad_line_of_a_run_is_named(tmp_path, line, message):
         (b"q 0 d 1.0", "the relevance must be an integer of 64 bits; got '1.0'"),
         (b"q 0 d 1_0", "the relevance must be an integer of 64 bits; got '1_0'"),
         (b"q 0 d yes", "the relevance must be an integer of 64 bits; got 'yes'"),
-        (b"q 0 d 9223372036854775808", "the relevance must be an integer of 64 bits; got '9223372036854775808'"),
+        (
+            b"q 0 d 9223372036854775808",
+            "the relevance must be an integer of 64 bits; got '9223372036854775808'",
+        ),
         (b"q 0 d " + b"9" * 5000, "the relevance must be an integer of 64 bits; got '9{40}'$"),
         (b"a 1 b 1", "document 'b' stands twice under query 'a'"),
         (b"q 0 \xff 1", "the identifiers must be UTF-8"),
@@ -134,7 +146,11 @@ def test_bad_runs_are_refused(tmp_path, run, error, message):
         (3, TypeError, "qrels must be a mapping of queries to mappings; got int"),
         ({"q": {"d": 1.0}}, TypeError, r"qrels\['q'\] must map documents to integers; got float"),
         ({"q": {"d": False}}, TypeError, r"qrels\['q'\] must map documents to integers; got bool"),
-        ({"q": {"d": 2**63}}, ValueError, r"qrels\['q'\] must fit 64 bits; the relevance of 'd' is 9223372036854775808"),
+        (
+            {"q": {"d": 2**63}},
+            ValueError,
+            r"qrels\['q'\] must fit 64 bits; the relevance of 'd' is 9223372036854775808",
+        ),
     ],
 )
 def test_bad_qrels_are_refused(tmp_path, qrels, error, message):
@@ -148,7 +164,9 @@ def test_what_the_format_cannot_hold_is_not_written(tmp_path):
     path = tmp_path / "kept"
     path.write_text("before")
     for word in ("", "a b", "a\tb", "\n", "\ud800"):
-        with pytest.raises(ValueError, match="run must use identifiers that are not empty and hold no whitespace"):
+        with pytest.raises(
+            ValueError, match="run must use identifiers that are not empty and hold no whitespace"
+        ):
             metrics.write_run({word: {"d": 1.0}}, path)
         with pytest.raises(ValueError, match="qrels must use identifiers"):
             metrics.write_qrels({"q": {word: 1}}, path)
@@ -162,29 +180,40 @@ def test_what_the_format_cannot_hold_is_not_written(tmp_path):
 
 
 def random_tables(seed, *, levels):
-    """A run and qrels with ties, unjudged, unretrieved and negative documents, and queries that only one side has."""
+    """Ties, unjudged, unretrieved and negative documents, and queries that only one side has."""
     rng = np.random.default_rng(seed)
     names = [f"{prefix}{number}" for prefix in ("d", "D", "\u00e9", "\U0001f40d") for number in range(12)]
     run, qrels = {}, {}
     for query in range(40):
         if query % 7:
             chosen = rng.choice(names, rng.integers(1, 30), replace=False)
-            run[f"q{query}"] = {str(d): float(s) for d, s in zip(chosen, rng.integers(0, levels, len(chosen)) / 7, strict=True)}
+            run[f"q{query}"] = {
+                str(d): float(s)
+                for d, s in zip(chosen, rng.integers(0, levels, len(chosen)) / 7, strict=True)
+            }
         if query % 5:
             chosen = rng.choice(names, rng.integers(1, 30), replace=False)
-            qrels[f"q{query}"] = {str(d): int(r) for d, r in zip(chosen, rng.integers(-1, 3, len(chosen)), strict=True)}
+            qrels[f"q{query}"] = {
+                str(d): int(r) for d, r in zip(chosen, rng.integers(-1, 3, len(chosen)), strict=True)
+            }
     return run, qrels
 
 
 @pytest.mark.parametrize("levels", [2, 5, 10**6])
 def test_aligned_arrays_give_the_numbers_of_pytrec_eval(levels):
     run, qrels = random_tables(levels, levels=levels)
-    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"map", "ndcg", "recip_rank", "P.5", "recall.10"}).evaluate(run)
+    theirs = pytrec_eval.RelevanceEvaluator(
+        qrels, {"map", "ndcg", "recip_rank", "P.5", "recall.10"}
+    ).evaluate(run)
     aligned = metrics.align_run(run, qrels, queries="both")
     assert aligned.queries == [query for query in qrels if query in run]
-    ours = metrics.evaluate(aligned.scores, aligned.relevance, ["map", "ndcg", "mrr", "p@5", "recall@10"], indptr=aligned.indptr)
+    ours = metrics.evaluate(
+        aligned.scores, aligned.relevance, ["map", "ndcg", "mrr", "p@5", "recall@10"], indptr=aligned.indptr
+    )
     for name, their_name in zip(ours, ["map", "ndcg", "recip_rank", "P_5", "recall_10"], strict=True):
-        np.testing.assert_allclose(ours[name], [theirs[q][their_name] for q in aligned.queries], rtol=1e-12, err_msg=name)
+        np.testing.assert_allclose(
+            ours[name], [theirs[q][their_name] for q in aligned.queries], rtol=1e-12, err_msg=name
+        )
 
 
 def test_scores_in_float32_tie_as_in_trec_eval():
@@ -199,7 +228,9 @@ def test_scores_in_float32_tie_as_in_trec_eval():
 def test_queries_that_the_run_leaves_out_count_as_zero():
     run, qrels = random_tables(3, levels=5)
     every, shared = metrics.align_run(run, qrels), metrics.align_run(run, qrels, queries="both")
-    ndcg = dict(zip(every.queries, metrics.ndcg(every.scores, every.relevance, indptr=every.indptr), strict=True))
+    ndcg = dict(
+        zip(every.queries, metrics.ndcg(every.scores, every.relevance, indptr=every.indptr), strict=True)
+    )
     assert list(ndcg) == list(qrels)
     assert all(ndcg[query] == 0 for query in qrels.keys() - run.keys())
     expected = metrics.ndcg(shared.scores, shared.relevance, indptr=shared.indptr)

@@ -1,4 +1,4 @@
-/* Pairs that two scores order alike or not: x by a radix sort that carries y, then y by a merge sort that counts. */
+/* Pairs that two scores order alike or not: a radix sort of x that carries y, a merge sort of y that counts. */
 #ifndef KS_KENDALL_H
 #define KS_KENDALL_H
 
@@ -21,7 +21,7 @@ typedef struct {
     int64_t discordant; /* pairs that x and y order differently */
 } ks_kendall_counts;
 
-/* Sorts by x, one byte after the other, without the bytes that all share; returns where the result stands, a or spare. */
+/* Sorts by x, byte after byte but for those that all share; returns where the result stands, a or spare. */
 static ks_kendall_item *ks_kendall_sort(ks_kendall_item *a, ks_kendall_item *spare, int64_t n) {
     int64_t place[KS_KENDALL_BYTES][256] = {{0}};
     for (int64_t i = 0; i < n; i++)
@@ -71,8 +71,8 @@ static int64_t ks_merge(const double *restrict a, int64_t middle, int64_t n, dou
 
 /* The same for two runs of equal length, from both ends at once: two chains of comparisons, no test for an end.
  *
- * A falling pair is counted where its right element is placed. From the front, with all left elements that are still
- * to be placed; from the back, with all left elements that were placed there before. */
+ * A falling pair is counted where its right element is placed: from the front, with all left elements that are
+ * still to be placed; from the back, with all left elements that were placed there before. */
 static int64_t ks_merge_equal(const double *restrict a, int64_t run, double *restrict out) {
     int64_t fallen = 0, left = 0, right = run, last_left = run - 1, last_right = 2 * run - 1;
     for (int64_t i = 0; i < run; i++) {
@@ -97,7 +97,8 @@ static int64_t ks_count_sort(double *a, int64_t n, double *scratch) {
     double *from = a, *to = scratch;
     for (int64_t run = KS_KENDALL_RUN; run < n; run *= 2) {
         int64_t start = 0;
-        for (; n - start >= 2 * run; start += 2 * run) fallen += ks_merge_equal(from + start, run, to + start);
+        for (; n - start >= 2 * run; start += 2 * run)
+            fallen += ks_merge_equal(from + start, run, to + start);
         fallen += ks_merge(from + start, n - start < run ? n - start : run, n - start, to + start);
         double *swap = from;
         from = to;

@@ -12,11 +12,12 @@ _EXACT_INTEGERS = 2**53
 
 
 def kendall_tau(x: ArrayLike, y: ArrayLike, *, empty: float | None = None) -> float:
-    r"""Kendall's tau-b: how many more pairs two scores order alike than differently, with a correction for ties.
+    r"""Kendall's tau-b: how many more pairs two scores order alike than differently, corrected for ties.
 
     .. math:: \tau_b = \frac{C - D}{\sqrt{(P - T_x)(P - T_y)}}
 
-    with C concordant and D discordant pairs of all P, and :math:`T_x`, :math:`T_y` the pairs that are equal in x, in y.
+    with C concordant and D discordant pairs of all P, and :math:`T_x`, :math:`T_y` the pairs that are equal
+    in x, in y.
 
     Parameters
     ----------
@@ -39,9 +40,9 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, *, empty: float | None = None) -> fl
 
     Notes
     -----
-    Pairs are counted in integers. Time O(n log n), by a radix sort of x and a merge sort of y that counts; memory 4 n numbers.
-    Sources: M. Kendall, The treatment of ties in ranking problems, Biometrika 33(3), 1945; W. Knight, A computer method
-    for calculating Kendall's tau with ungrouped data, JASA 61, 1966.
+    Pairs are counted in integers. Time O(n log n), by a radix sort of x and a merge sort of y that counts;
+    memory 4 n numbers. Sources: M. Kendall, The treatment of ties in ranking problems, Biometrika 33(3),
+    1945; W. Knight, A computer method for calculating Kendall's tau with ungrouped data, JASA 61, 1966.
 
     Examples
     --------
@@ -161,8 +162,8 @@ def pearson_matrix(x: ArrayLike, *, empty: float | None = None) -> np.ndarray:
 
     Notes
     -----
-    Columns are scaled by powers of two first, so that their squares neither overflow nor vanish. Time O(n) per two
-    columns; memory 2 n variables.
+    Columns are scaled by powers of two first, so that their squares neither overflow nor vanish. Time O(n)
+    per two columns; memory 2 n variables.
 
     Examples
     --------
@@ -172,7 +173,9 @@ def pearson_matrix(x: ArrayLike, *, empty: float | None = None) -> np.ndarray:
     """
     values = _columns(x)
     if np.isinf(values).any():
-        raise ValueError(f"x must be finite; {int(np.isinf(values).sum())} of {values.size} values are infinite")
+        raise ValueError(
+            f"x must be finite; {int(np.isinf(values).sum())} of {values.size} values are infinite"
+        )
     scaled = np.ldexp(values, -np.frexp(np.abs(values).max(0))[1])
     constant = (values == values[0]).all(0)
     scaled -= scaled.mean(0)
@@ -188,8 +191,8 @@ def _correlations(centred: np.ndarray, empty: object) -> np.ndarray:
     constant = np.flatnonzero(length == 0)
     if constant.size and fill is None:
         raise ValueError(
-            f"x must not have constant columns, whose correlation is not defined; {constant.size} of {length.size} are, "
-            f"the first is column {constant[0]} (pass empty=float('nan') to let them be)"
+            f"x must not have constant columns, whose correlation is not defined; {constant.size} of "
+            f"{length.size} are, the first is column {constant[0]} (pass empty=float('nan') to let them be)"
         )
     unit = centred / np.where(length == 0, 1, length)
     matrix = unit.T @ unit
@@ -222,7 +225,9 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 def _columns(x: ArrayLike) -> np.ndarray:
     array = _floats(x, "x")
     if array.ndim != 2 or array.shape[0] < 2 or not array.shape[1]:
-        raise ValueError(f"x must have shape (n, variables) with n at least 2 and a variable; got {array.shape}")
+        raise ValueError(
+            f"x must have shape (n, variables) with n at least 2 and a variable; got {array.shape}"
+        )
     return array
 
 
@@ -232,15 +237,20 @@ def _floats(value: ArrayLike, name: str) -> np.ndarray:
     if array.dtype.kind in "iu" and array.size:
         worst = max(-int(array.min()), int(array.max()))
         if worst > _EXACT_INTEGERS:
-            raise ValueError(f"integers in {name} must not exceed 2**53 in size, where float64 is exact; got {worst}")
+            raise ValueError(
+                f"integers in {name} must not exceed 2**53 in size, where float64 is exact; got {worst}"
+            )
     if array.dtype.kind == "f" and (bad := np.argwhere(np.isnan(array))).size:
-        raise ValueError(f"{name} must not be NaN; {len(bad)} of {array.size} are, the first at index {bad[0].tolist()}")
+        raise ValueError(
+            f"{name} must not be NaN; {len(bad)} of {array.size} are, the first at index {bad[0].tolist()}"
+        )
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
 def _constant(name: str, fill: float | None) -> float:
     if fill is None:
         raise ValueError(
-            f"{name} must not be constant, its correlation is not defined then (pass empty=float('nan') to let it be)"
+            f"{name} must not be constant, its correlation is not defined then "
+            "(pass empty=float('nan') to let it be)"
         )
     return fill

@@ -46,8 +46,8 @@ def precision_recall_curve(scores: ArrayLike, labels: ArrayLike) -> PrecisionRec
     Parameters
     ----------
     scores : array_like, shape (n,)
-        The higher, the more positive. float32 and float64 are compared as they are; integers up to 2**53 are exact.
-        Infinities are scores like others.
+        The higher, the more positive. float32 and float64 are compared as they are; integers up to 2**53 are
+        exact. Infinities are scores like others.
     labels : array_like, shape (n,)
         0 or 1 of any bool, integer or float type; at least one 1.
 
@@ -65,9 +65,9 @@ def precision_recall_curve(scores: ArrayLike, labels: ArrayLike) -> PrecisionRec
 
     Notes
     -----
-    The points of scikit-learn's function of this name, in the other direction and without its added point of recall 0
-    and precision 1. Time O(n log n). To pool the scores of queries, ``ravel`` them; that asks whether one threshold
-    serves all queries, which metrics of ranked lists do not.
+    The points of scikit-learn's function of this name, in the other direction and without its added point of
+    recall 0 and precision 1. Time O(n log n). To pool the scores of queries, ``ravel`` them; that asks
+    whether one threshold serves all queries, which metrics of ranked lists do not.
 
     Examples
     --------
@@ -103,8 +103,8 @@ def pooled_average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
 
     Notes
     -----
-    Equal scores are one step, so their order does not matter; scikit-learn's ``average_precision_score`` is equal. For
-    the mean over queries, see :func:`average_precision`. Time O(n log n).
+    Equal scores are one step, so their order does not matter; scikit-learn's ``average_precision_score`` is
+    equal. For the mean over queries, see :func:`average_precision`. Time O(n log n).
 
     Examples
     --------
@@ -138,7 +138,8 @@ def precision_at_recall(scores: ArrayLike, labels: ArrayLike, recall: float) -> 
 
     Notes
     -----
-    A recall within 1e-12 of the one asked for reaches it, so that 0.1 + 0.2 asks for 3 of 10. Time O(n log n).
+    A recall within 1e-12 of the one asked for reaches it, so that 0.1 + 0.2 asks for 3 of 10. Time
+    O(n log n).
 
     Examples
     --------
@@ -193,11 +194,16 @@ def best_f1_threshold(scores: ArrayLike, labels: ArrayLike, *, beta: float = 1.0
     f = (1 + weight) * positives / (weight * positives[-1] + found)
     at = int(np.argmax(f))
     return ThresholdChoice(
-        float(f[at]), float(thresholds[at]), float(positives[at] / found[at]), float(positives[at] / positives[-1])
+        float(f[at]),
+        float(thresholds[at]),
+        float(positives[at] / found[at]),
+        float(positives[at] / positives[-1]),
     )
 
 
-def partial_roc_auc(scores: ArrayLike, labels: ArrayLike, *, max_fpr: float, standardized: bool = True) -> float:
+def partial_roc_auc(
+    scores: ArrayLike, labels: ArrayLike, *, max_fpr: float, standardized: bool = True
+) -> float:
     r"""Area under the ROC curve where the false positive rate is at most ``max_fpr``.
 
     Parameters
@@ -207,8 +213,9 @@ def partial_roc_auc(scores: ArrayLike, labels: ArrayLike, *, max_fpr: float, sta
     max_fpr : float
         Where the area ends, in (0, 1]; between two points the curve is a straight line.
     standardized : bool
-        Whether to map the area :math:`A` to :math:`\frac12\left(1 + \frac{A - m^2 / 2}{m - m^2 / 2}\right)`, which is 1/2
-        for chance and 1 for perfection, whatever the ``max_fpr`` m [1]_. Otherwise A itself, at most m.
+        Whether to map the area :math:`A` to :math:`\frac12\left(1 + \frac{A - m^2 / 2}{m - m^2 / 2}\right)`,
+        which is 1/2 for chance and 1 for perfection, whatever the ``max_fpr`` m [1]_. Otherwise A itself, at
+        most m.
 
     Returns
     -------
@@ -257,7 +264,9 @@ def _counts(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarra
     if score.shape != label.shape:
         raise ValueError(f"scores and labels must have the same shape; got {score.shape} and {label.shape}")
     if (bad := np.flatnonzero(np.isnan(score))).size:
-        raise ValueError(f"scores must not be NaN; {bad.size} of {score.size} are, the first at index {bad[0]}")
+        raise ValueError(
+            f"scores must not be NaN; {bad.size} of {score.size} are, the first at index {bad[0]}"
+        )
     if (wrong := np.flatnonzero((label != 0) & (label != 1))).size:
         raise ValueError(f"labels must be 0 or 1; labels[{wrong[0]}] is {label[wrong[0]]}")
     positive = label == 1

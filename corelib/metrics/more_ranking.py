@@ -1,4 +1,4 @@
-"""Further metrics of ranked lists: hit rate, R-precision, rank-biased precision, expected reciprocal rank, bpref."""
+"""Further metrics of ranked lists: hit rate, R-precision, rank-biased precision, ERR, bpref."""
 
 from collections.abc import Callable, Iterator
 
@@ -21,7 +21,8 @@ _TIES = ("reverse", "order")
 _BLOCK = 1 << 20
 _MOST = 1e300
 
-Lists = tuple[np.ndarray, np.ndarray, np.ndarray]  # relevance by rank, whether there is such a rank, judged by rank
+# By rank: the relevance, whether there is such a rank, whether the document was judged.
+Lists = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def hit_rate(
@@ -35,7 +36,9 @@ def hit_rate(
     empty: float = 0.0,
     reduce: str | None = None,
 ) -> np.ndarray | float:
-    """Hit rate at k: 1 if a relevant document stands among the first k ranks, else 0; ``success`` in ``trec_eval``.
+    """Hit rate at k: 1 if a relevant document stands among the first k ranks, else 0.
+
+    It is called ``success`` in ``trec_eval``.
 
     Parameters
     ----------
@@ -157,8 +160,8 @@ def rank_biased_precision(
 
     Notes
     -----
-    What lies beyond the d documents of a list could add p**d at most. Source: A. Moffat and J. Zobel, Rank-biased
-    precision for measurement of retrieval effectiveness, ACM TOIS 27(1), 2008, equation 1.
+    What lies beyond the d documents of a list could add p**d at most. Source: A. Moffat and J. Zobel,
+    Rank-biased precision for measurement of retrieval effectiveness, ACM TOIS 27(1), 2008, equation 1.
 
     Examples
     --------
@@ -189,7 +192,7 @@ def expected_reciprocal_rank(
     empty: float = 0.0,
     reduce: str | None = None,
 ) -> np.ndarray | float:
-    r"""Expected reciprocal rank: 1 / the rank at which a reader stops, who is the more likely to stop the better it is.
+    r"""Expected reciprocal rank: 1 / the rank at which a reader stops, the more likely the better it is.
 
     .. math:: \sum_{i \le k} \frac{s_i}{i} \prod_{j < i} (1 - s_j), \qquad s_i = \frac{2^{r_i} - 1}{2^m}
 
@@ -216,8 +219,8 @@ def expected_reciprocal_rank(
 
     Notes
     -----
-    Source: O. Chapelle, D. Metzler, Y. Zhang and P. Grinspan, Expected reciprocal rank for graded relevance, CIKM 2009,
-    equation 4 and algorithm 2.
+    Source: O. Chapelle, D. Metzler, Y. Zhang and P. Grinspan, Expected reciprocal rank for graded relevance,
+    CIKM 2009, equation 4 and algorithm 2.
 
     Examples
     --------
@@ -256,8 +259,8 @@ def bpref(
 
     .. math:: \frac1R \sum_{r} \left(1 - \frac{\min(n_r, R)}{\min(N, R)}\right)
 
-    over the relevant documents that have a rank, with :math:`n_r` irrelevant judged documents above r, of N, and R
-    relevant ones. Documents without a judgement do not count at all.
+    over the relevant documents that have a rank, with :math:`n_r` irrelevant judged documents above r, of N,
+    and R relevant ones. Documents without a judgement do not count at all.
 
     Parameters
     ----------
@@ -278,12 +281,13 @@ def bpref(
     Raises
     ------
     TypeError, ValueError
-        As :func:`average_precision`; also if ``judged`` has another shape or values, or is 0 for a relevant document.
+        As :func:`average_precision`; also if ``judged`` has another shape or values, or is 0 for a relevant
+        document.
 
     Notes
     -----
-    As in ``trec_eval`` from version 8 on. Source: C. Buckley and E. Voorhees, Retrieval evaluation with incomplete
-    information, SIGIR 2004.
+    As in ``trec_eval`` from version 8 on. Source: C. Buckley and E. Voorhees, Retrieval evaluation with
+    incomplete information, SIGIR 2004.
 
     Examples
     --------
@@ -301,7 +305,9 @@ def bpref(
         kept = 1 - np.minimum(above, relevant[:, None]) / np.maximum(bound, 1)
         return (kept * found).sum(1) / np.maximum(relevant, 1), relevant > 0
 
-    return _rank(measure, scores, relevance, judged, indptr, ties=ties, empty=empty, reduce=reduce, least=least)
+    return _rank(
+        measure, scores, relevance, judged, indptr, ties=ties, empty=empty, reduce=reduce, least=least
+    )
 
 
 def _relevant(lists: Lists, least: float) -> tuple[np.ndarray, np.ndarray]:
@@ -372,7 +378,11 @@ def _blocks(
 
 
 def _check_values(
-    score: np.ndarray, grade: np.ndarray, pointers: np.ndarray | None, bounds: np.ndarray, max_relevance: float | None
+    score: np.ndarray,
+    grade: np.ndarray,
+    pointers: np.ndarray | None,
+    bounds: np.ndarray,
+    max_relevance: float | None,
 ) -> None:
     most = np.float64(_MOST if max_relevance is None else max_relevance)
     for array, fine in ((score, ~np.isnan(score)), (grade, (grade >= 0) & (grade <= most))):
@@ -384,7 +394,9 @@ def _check_values(
         mine, where = place(grade, pointers, query)
         at = int(np.flatnonzero(~((mine >= 0) & (mine <= most)))[0])
         bound = f"{most:g}" if max_relevance is None else f"max_relevance, {most:g}"
-        raise ValueError(f"relevance must be between 0 and {bound}; the entry at index {at}{where} is {mine[at]}")
+        raise ValueError(
+            f"relevance must be between 0 and {bound}; the entry at index {at}{where} is {mine[at]}"
+        )
 
 
 def _check_judged(judged: ArrayLike, score: np.ndarray, grade: np.ndarray, least: float) -> np.ndarray:

@@ -37,13 +37,13 @@ def evaluate_retrieval(
     metrics : list of str
         Of ``"recall@K"``, ``"precision@K"`` for any K from 1 on, ``"r_precision"``, ``"map@r"``.
     references, reference_labels : array_like, optional
-        What is searched, shapes (references, dimensions) and (references,). By default the queries search among
-        themselves, each without itself.
+        What is searched, shapes (references, dimensions) and (references,). By default the queries search
+        among themselves, each without itself.
     similarity : {"cosine", "inner", "euclidean"}
         Nearest means: smallest angle, largest inner product, or smallest distance.
     empty : float
-        The value of a query whose label no reference has. By default NaN, which ``reduce="mean"`` leaves out, as
-        pytorch-metric-learning does.
+        The value of a query whose label no reference has. By default NaN, which ``reduce="mean"`` leaves out,
+        as pytorch-metric-learning does.
     reduce : {None, "mean"}
         One value per query, or their mean.
 
@@ -55,25 +55,27 @@ def evaluate_retrieval(
     Raises
     ------
     TypeError
-        If an argument has the wrong type: strings, complex numbers, objects, masked arrays, labels that are no integers.
+        If an argument has the wrong type: strings, complex numbers, objects, masked arrays, labels that are
+        no integers.
     ValueError
-        If shapes disagree, a number is not finite, a vector is 0 and the similarity "cosine", only one of ``references``
-        and ``reference_labels`` is given, a metric is not known, or the mean of no query is asked for.
+        If shapes disagree, a number is not finite, a vector is 0 and the similarity "cosine", only one of
+        ``references`` and ``reference_labels`` is given, a metric is not known, or the mean of no query is
+        asked for.
 
     Notes
     -----
-    With :math:`R` relevant references for a query, :math:`r_i` whether the i-th nearest is relevant and :math:`P_i` the
-    share of relevant ones among the first i [1]_:
+    With :math:`R` relevant references for a query, :math:`r_i` whether the i-th nearest is relevant and
+    :math:`P_i` the share of relevant ones among the first i [1]_:
 
-    - recall@K is 1 if one of the K nearest is relevant. That is what papers on metric learning call recall; the share of
-      relevant documents that are found is :func:`recall_at`.
+    - recall@K is 1 if one of the K nearest is relevant. That is what papers on metric learning call recall;
+      the share of relevant documents that are found is :func:`recall_at`.
     - precision@K is :math:`P_K`, divided by K also where there are fewer references.
     - R-precision is :math:`P_R`.
     - MAP@R is :math:`\frac1R \sum_{i=1}^R P_i r_i`.
 
-    Among equal similarities the reference that stands earlier comes first. Similarities that differ by rounding alone
-    may come in either order. Time O(queries x references x dimensions); memory 2**21 similarities and their order, or
-    those of one query if that is more.
+    Among equal similarities the reference that stands earlier comes first. Similarities that differ by
+    rounding alone may come in either order. Time O(queries x references x dimensions); memory 2**21
+    similarities and their order, or those of one query if that is more.
 
     References
     ----------
@@ -101,14 +103,15 @@ def evaluate_retrieval(
     reference_label = label if own else _labels(reference_labels, "reference_labels", reference, "references")
     if query.shape[1] != reference.shape[1]:
         raise ValueError(
-            f"embeddings and references must have as many dimensions; got {query.shape[1]} and {reference.shape[1]}"
+            "embeddings and references must have as many dimensions; "
+            f"got {query.shape[1]} and {reference.shape[1]}"
         )
     check_reduce(reduce, len(query))
 
     relevant = _count_labels(label, reference_label) - own
     candidates = len(reference) - own
-    depth = max([k for _, k in kinds if k] + [int(relevant.max(initial=0))] * any(k is None for _, k in kinds))
-    depth = min(depth, candidates)
+    most = int(relevant.max(initial=0))
+    depth = min(max(most if k is None else k for _, k in kinds), candidates)
     values = np.full((len(names), len(query)), fill)
     if depth > 0:
         for start, near in _nearest(query, reference, depth, similarity, own):
@@ -154,10 +157,12 @@ def _prepare(
     """Vectors whose inner products, less a penalty per reference, order the references of each query."""
     dtype = np.result_type(query, reference)
     if similarity == "cosine":
-        return _directions(query, "embeddings").astype(dtype), _directions(reference, "references").astype(dtype), None
-    largest = max(np.abs(query).max(initial=0), np.abs(reference).max(initial=0))
-    exponent = -int(np.frexp(largest)[1])  # a common power of two, which changes no order and keeps squares in range
-    query, reference = np.ldexp(query.astype(np.float64), exponent), np.ldexp(reference.astype(np.float64), exponent)
+        query, reference = _directions(query, "embeddings"), _directions(reference, "references")
+        return query.astype(dtype), reference.astype(dtype), None
+    # A common power of two changes no order and keeps squares in range.
+    exponent = -int(np.frexp(max(np.abs(query).max(initial=0), np.abs(reference).max(initial=0)))[1])
+    query = np.ldexp(query.astype(np.float64), exponent)
+    reference = np.ldexp(reference.astype(np.float64), exponent)
     if similarity == "inner":
         return query.astype(dtype), reference.astype(dtype), None
     centre = reference.mean(0)
@@ -169,13 +174,15 @@ def _directions(vectors: np.ndarray, name: str) -> np.ndarray:
     """The vectors in float64, of length 1."""
     scale = np.abs(vectors).max(1, initial=0)
     if (zero := np.flatnonzero(scale == 0)).size:
-        raise ValueError(f"{name} must not be 0, which has no direction (similarity 'cosine'); row {zero[0]} is")
+        raise ValueError(
+            f"{name} must not be 0, which has no direction (similarity 'cosine'); row {zero[0]} is"
+        )
     scaled = np.ldexp(vectors.astype(np.float64), -np.frexp(scale)[1][:, None])
     return scaled / np.sqrt((scaled * scaled).sum(1, keepdims=True))
 
 
 def _largest(values: np.ndarray, depth: int) -> np.ndarray:
-    """The columns of the ``depth`` largest entries of each row, the largest first; of equal ones, the earlier."""
+    """The columns of the ``depth`` largest entries of each row, largest first; equal ones in their order."""
     if depth == values.shape[1]:
         return np.argsort(-values, axis=1, kind="stable")
     near = np.sort(np.argpartition(values, values.shape[1] - depth, axis=1)[:, -depth:], axis=1)
@@ -201,7 +208,9 @@ def _parse(metrics: object) -> tuple[list[str], list[tuple[str, int | None]]]:
         raise ValueError("metrics must name at least one metric; got none")
     kinds: list[tuple[str, int | None]] = []
     for name in names:
-        match = re.fullmatch(r"(recall|precision)@([1-9][0-9]{0,17})", name) if isinstance(name, str) else None
+        match = (
+            re.fullmatch(r"(recall|precision)@([1-9][0-9]{0,17})", name) if isinstance(name, str) else None
+        )
         if match:
             kinds.append((match[1], int(match[2])))
         elif isinstance(name, str) and name in _WITHOUT_CUTOFF:
@@ -219,7 +228,9 @@ def _vectors(value: ArrayLike, name: str) -> np.ndarray:
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
     if (bad := np.argwhere(~np.isfinite(array))).size:
-        raise ValueError(f"{name} must be finite; {len(bad)} of {array.size} numbers are not, the first in row {bad[0][0]}")
+        raise ValueError(
+            f"{name} must be finite; {len(bad)} of {array.size} numbers are not, the first in row {bad[0][0]}"
+        )
     return array
 
 

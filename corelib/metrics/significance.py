@@ -75,8 +75,8 @@ def paired_randomization_test(
 ) -> PairedTest:
     """Randomisation (permutation) test of the mean difference of two systems over the same queries.
 
-    If the systems are exchangeable, the sign of each query's difference is a fair coin. The p-value is the share of
-    all assignments of signs with a mean at least as extreme as the one observed.
+    If the systems are exchangeable, the sign of each query's difference is a fair coin. The p-value is the
+    share of all assignments of signs with a mean at least as extreme as the one observed.
 
     Parameters
     ----------
@@ -85,15 +85,16 @@ def paired_randomization_test(
     alternative : {"two-sided", "greater", "less"}
         Whether the mean of a - b is extreme if far from 0, high, or low.
     resamples : int
-        How many assignments to draw, at least 100. If there are no more than that, 2**queries, all are counted.
+        How many assignments to draw, at least 100. If there are no more than that, 2**queries, all are
+        counted.
     rng : int or numpy.random.Generator
         A seed, or the generator to draw from. The same seed gives the same p-value.
 
     Returns
     -------
     PairedTest
-        ``difference``, ``pvalue``, ``exact``. If not exact, the observed assignment counts as one of the drawn, so that
-        the p-value is never 0 and the test is valid: (extreme + 1) / (resamples + 1).
+        ``difference``, ``pvalue``, ``exact``. If not exact, the observed assignment counts as one of the
+        drawn, so that the p-value is never 0 and the test is valid: (extreme + 1) / (resamples + 1).
 
     Raises
     ------
@@ -104,10 +105,11 @@ def paired_randomization_test(
 
     Notes
     -----
-    Means that differ by less than 1e-12 of the mean size of the differences count as equal, so that rounding decides no
-    tie. Time O(resamples x queries), memory O(1) in the number of resamples. Source: Smucker, Allan and Carterette, A
-    comparison of statistical significance tests for information retrieval evaluation, CIKM 2007, section 3.1; the count
-    of the observed assignment: Phipson and Smyth, Permutation p-values should never be zero, 2010.
+    Means that differ by less than 1e-12 of the mean size of the differences count as equal, so that rounding
+    decides no tie. Time O(resamples x queries), memory O(1) in the number of resamples. Source: Smucker,
+    Allan and Carterette, A comparison of statistical significance tests for information retrieval evaluation,
+    CIKM 2007, section 3.1; the count of the observed assignment: Phipson and Smyth, Permutation p-values
+    should never be zero, 2010.
 
     Examples
     --------
@@ -149,7 +151,8 @@ def bootstrap_interval(
     confidence : float
         How often the interval shall hold the true mean, in (0, 1).
     method : {"percentile", "bca"}
-        Quantiles of the resampled means, or quantiles corrected for bias and skewness, for few or skewed values.
+        Quantiles of the resampled means, or quantiles corrected for bias and skewness, for few or skewed
+        values.
     resamples : int
         How many samples of queries to draw with replacement, at least 100.
     rng : int or numpy.random.Generator
@@ -169,8 +172,8 @@ def bootstrap_interval(
 
     Notes
     -----
-    Time O(resamples x queries), memory O(resamples + queries). Source: Efron and Tibshirani, An Introduction to the
-    Bootstrap, 1993, chapters 13 and 14.
+    Time O(resamples x queries), memory O(resamples + queries). Source: Efron and Tibshirani, An Introduction
+    to the Bootstrap, 1993, chapters 13 and 14.
 
     Examples
     --------
@@ -204,8 +207,8 @@ def paired_bootstrap(
     Returns
     -------
     PairedBootstrap
-        ``difference``, ``low``, ``high``, ``pvalue``. The p-value is (extreme + 1) / (resamples + 1), where a resample is
-        extreme if its mean is at least as far from the observed mean as that is from 0.
+        ``difference``, ``low``, ``high``, ``pvalue``. The p-value is (extreme + 1) / (resamples + 1), where a
+        resample is extreme if its mean is at least as far from the observed mean as that is from 0.
 
     Raises
     ------
@@ -214,8 +217,9 @@ def paired_bootstrap(
 
     Notes
     -----
-    Both systems are drawn on the same queries, so what makes a query hard cancels. Cost as :func:`bootstrap_interval`.
-    Source: Smucker, Allan and Carterette, CIKM 2007, section 3.2 (the shift method).
+    Both systems are drawn on the same queries, so what makes a query hard cancels. Cost as
+    :func:`bootstrap_interval`. Source: Smucker, Allan and Carterette, CIKM 2007, section 3.2 (the shift
+    method).
 
     Examples
     --------
@@ -293,14 +297,20 @@ def _differences(a: ArrayLike, b: ArrayLike, *, minimum: int) -> np.ndarray:
 def _values(values: ArrayLike, name: str, *, minimum: int) -> np.ndarray:
     array = as_numbers(values, name).astype(np.float64)
     if array.ndim != 1 or array.size < minimum:
-        raise ValueError(f"{name} must have shape (queries,) with at least {minimum} of them; got shape {array.shape}")
+        raise ValueError(
+            f"{name} must have shape (queries,) with at least {minimum} of them; got shape {array.shape}"
+        )
     if (bad := np.flatnonzero(~(np.abs(array) <= 1e100))).size:
         raise ValueError(
-            f"{name} must not be NaN nor exceed 1e100 in size; {bad.size} of {array.size} values are, the first "
-            f"{array[bad[0]]} at index {bad[0]} (leave a query without a value out, in both systems)"
+            f"{name} must not be NaN nor exceed 1e100 in size; {bad.size} of {array.size} values are, the "
+            f"first {array[bad[0]]} at index {bad[0]} (leave a query without a value out, in both systems)"
         )
     return array
 
 
 def _generator(rng: object) -> np.random.Generator:
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(check_int(rng, "rng", minimum=0))
+    return (
+        rng
+        if isinstance(rng, np.random.Generator)
+        else np.random.default_rng(check_int(rng, "rng", minimum=0))
+    )

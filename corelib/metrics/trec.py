@@ -61,14 +61,16 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     Raises
     ------
     ValueError
-        If a line has not six columns, its rank is no integer, its score is no finite number, its document was listed
-        for its query before, or it is not UTF-8. The message begins with file and line: ``my.run:17: ...``.
+        If a line has not six columns, its rank is no integer, its score is no finite number, its document was
+        listed for its query before, or it is not UTF-8. The message begins with file and line:
+        ``my.run:17: ...``.
     OSError
         If the file cannot be read.
 
     Notes
     -----
-    As in ``trec_eval``, the second column, the ranks and the tag do not count: the order is that of the scores. O(lines).
+    As in ``trec_eval``, the second column, the ranks and the tag do not count: the order is that of the
+    scores. O(lines).
 
     Examples
     --------
@@ -100,13 +102,14 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     Returns
     -------
     dict of str to dict of str to int
-        The relevance of each judged document of each query, in the order of the file; negative values are kept.
+        The relevance of each judged document of each query, in the order of the file; negative values are
+        kept.
 
     Raises
     ------
     ValueError
-        If a line has not four columns, its relevance is no integer of 64 bits, its document was judged for its query
-        before, or it is not UTF-8. The message begins with file and line.
+        If a line has not four columns, its relevance is no integer of 64 bits, its document was judged for
+        its query before, or it is not UTF-8. The message begins with file and line.
     OSError
         If the file cannot be read.
 
@@ -127,7 +130,9 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     return qrels
 
 
-def write_run(run: Mapping[str, Mapping[str, float]], path: str | os.PathLike[str], *, tag: str = "corelib") -> None:
+def write_run(
+    run: Mapping[str, Mapping[str, float]], path: str | os.PathLike[str], *, tag: str = "corelib"
+) -> None:
     """Write a TREC run, each query from rank 1 on: by score, and by descending identifier among equal scores.
 
     Parameters
@@ -144,13 +149,15 @@ def write_run(run: Mapping[str, Mapping[str, float]], path: str | os.PathLike[st
     TypeError
         If the run is not a mapping of mappings, an identifier is no string or a score no real number.
     ValueError
-        If an identifier or the tag is empty or holds whitespace, a score is not finite or a query has no documents.
+        If an identifier or the tag is empty or holds whitespace, a score is not finite or a query has no
+        documents.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    Scores are written with the fewest digits that give the same float64 back: ``read_run`` returns equal scores.
+    Scores are written with the fewest digits that give the same float64 back: ``read_run`` returns equal
+    scores.
 
     Examples
     --------
@@ -168,7 +175,10 @@ def write_run(run: Mapping[str, Mapping[str, float]], path: str | os.PathLike[st
     lines = []
     for query, scores in run.items():
         ranked = sorted(((float(score), document) for document, score in scores.items()), reverse=True)
-        lines += [f"{query} Q0 {document} {rank} {score!r} {tag}\n" for rank, (score, document) in enumerate(ranked, 1)]
+        lines += [
+            f"{query} Q0 {document} {rank} {score!r} {tag}\n"
+            for rank, (score, document) in enumerate(ranked, 1)
+        ]
     Path(path).write_bytes("".join(lines).encode())
 
 
@@ -223,8 +233,8 @@ def align_run(
         The relevance of each judged document of each query, as from :func:`read_qrels`.
     queries : {"qrels", "both"}
         Which queries count: all that have judgements (a query that the run leaves out then counts 0, as with
-        ``trec_eval -c``), or those that the run has too (what ``trec_eval`` does without ``-c``). A query without
-        judgements never counts.
+        ``trec_eval -c``), or those that the run has too (what ``trec_eval`` does without ``-c``). A query
+        without judgements never counts.
 
     Returns
     -------
@@ -234,16 +244,16 @@ def align_run(
     Raises
     ------
     TypeError
-        If an argument is not a mapping of mappings, an identifier is no string, a score no real number or a relevance
-        no integer.
+        If an argument is not a mapping of mappings, an identifier is no string, a score no real number or a
+        relevance no integer.
     ValueError
         If a score is not finite, a relevance does not fit 64 bits, or a choice is none of those above.
 
     Notes
     -----
-    Documents stand in ascending order of their identifiers, so that ``ties="reverse"``, the default of the metrics,
-    ranks equal scores as ``trec_eval`` does. That program compares scores in float32; to do the same, pass
-    ``scores.astype(numpy.float32)``. Time O(n log n) in the documents of a query.
+    Documents stand in ascending order of their identifiers, so that ``ties="reverse"``, the default of the
+    metrics, ranks equal scores as ``trec_eval`` does. That program compares scores in float32; to do the
+    same, pass ``scores.astype(numpy.float32)``. Time O(n log n) in the documents of a query.
 
     Examples
     --------
@@ -334,7 +344,9 @@ def _check_table(table: object, name: str, kind: type) -> None:
         if not isinstance(query, str):
             raise TypeError(f"the queries of {name} must be strings; got {query!r}")
         if not isinstance(row, Mapping):
-            raise TypeError(f"{name}[{query!r}] must be a mapping of documents to {wanted}; got {type(row).__name__}")
+            raise TypeError(
+                f"{name}[{query!r}] must be a mapping of documents to {wanted}; got {type(row).__name__}"
+            )
         for wrong in {type(document) for document in row if not isinstance(document, str)}:
             raise TypeError(f"the documents of {name}[{query!r}] must be strings; got {wrong.__name__}")
         for found in set(map(type, row.values())):
@@ -344,7 +356,9 @@ def _check_table(table: object, name: str, kind: type) -> None:
             if kind is numbers.Real and not _is_finite(value):
                 raise ValueError(f"{name}[{query!r}] must be finite; the score of {document!r} is {value}")
             if kind is numbers.Integral and not -(2**63) <= value < 2**63:
-                raise ValueError(f"{name}[{query!r}] must fit 64 bits; the relevance of {document!r} is {value}")
+                raise ValueError(
+                    f"{name}[{query!r}] must fit 64 bits; the relevance of {document!r} is {value}"
+                )
 
 
 def _is_finite(value: float) -> bool:
@@ -367,4 +381,6 @@ def _check_words(words: Iterable[str], name: str) -> None:
         if not isinstance(word, str):
             raise TypeError(f"{name} must be a string; got {type(word).__name__}")
         if _WORD.fullmatch(word) is None:
-            raise ValueError(f"{name} must use identifiers that are not empty and hold no whitespace; got {word!r}")
+            raise ValueError(
+                f"{name} must use identifiers that are not empty and hold no whitespace; got {word!r}"
+            )
