@@ -5,7 +5,7 @@ import math
 import torch
 
 from corelib._tensors import accepts_numpy, check_finite
-from corelib.losses._arguments import reduce
+from corelib.losses._arguments import reduce, total_of
 from corelib.losses._groups import groups_of, logsumexp_by_group
 from corelib.losses._pairs import (
     check_margin,
@@ -98,14 +98,21 @@ def pairwise_exponential_loss(
     return (losses[0] if pos_indptr is None else reduce(losses, reduction)).to(pos.dtype)
 
 
-def _log_sum(values, name, weight, indptr, mean) -> tuple[torch.Tensor, torch.Tensor]:
+def _log_sum(
+    values: torch.Tensor, name: str, weight: torch.Tensor | None, indptr: torch.Tensor | None, mean: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Log of the mean or sum of the exponentials of each group, and which groups have weight."""
-    group, groups = groups_of(values, name, indptr)
-    sizes = torch.bincount(group, minlength=groups)
     weight, total = normalised(weight, f"{name}_weight", indptr)
+    if weight is not None:
+        values = values + weight.log()
+    if indptr is None:
+        shift = values.detach().max()
+        out = shift + total_of((values - shift).exp()).log().reshape(1)
+        sizes = values.new_tensor([len(values)])
+    else:
+        out = logsumexp_by_group(values, *groups_of(values, name, indptr))
+        sizes = indptr.diff().double()
     if weight is None:
-        out = logsumexp_by_group(values, group, groups)
-        return (out - sizes.clamp_min(1).double().log() if mean else out), sizes > 0
-    total = torch.as_tensor(total, dtype=torch.float64, device=values.device).expand(groups)
-    out = logsumexp_by_group(values + weight.log(), group, groups)
+        return (out - sizes.clamp_min(1).log() if mean else out), sizes > 0
+    total = torch.as_tensor(total, dtype=torch.float64, device=values.device).expand(len(out))
     return (out if mean else out + total.log()), total > 0
