@@ -18,7 +18,13 @@ its relevance is at least ``min_relevance``, 1 by default. A query without relev
 
 **Cost.** Time O(documents) per query where k or the number of relevant documents is small, O(documents log relevant) at
 worst; nothing is sorted in full. Memory: the longest query, once per thread. Queries are shared among threads; no result
-depends on how many there are.
+depends on how many there are. ``hit_rate``, ``r_precision``, ``rank_biased_precision``, ``expected_reciprocal_rank`` and
+``bpref`` sort each list in full and know no ``ties="average"``.
+
+**Beyond ranked lists.** TREC files (``read_run``, ``read_qrels``, ``align_run``); tests and intervals over queries
+(``paired_randomization_test``, ``paired_bootstrap``, ``bootstrap_interval``); rank correlations (``kendall_tau``,
+``spearman``); curves over pooled scores (``precision_recall_curve``, ``partial_roc_auc``); search among embeddings
+(``evaluate_retrieval``).
 """
 
 from corelib.metrics.auc import roc_auc

@@ -10,34 +10,27 @@ from corelib.metrics._inputs import as_numbers, as_scores
 
 
 class PrecisionRecallCurve(NamedTuple):
-    """Precision and recall of "positive from this score on", for every different score, the highest first.
-
-    Attributes
-    ----------
-    precision, recall : ndarray of float64, shape (thresholds,)
-        Recall rises to 1. There is no point at recall 0, where precision is not defined.
-    thresholds : ndarray of float32 or float64, shape (thresholds,)
-        The different scores, descending.
-    """
+    """Precision and recall of "positive from this score on", for every different score, the highest first."""
 
     precision: np.ndarray
+    """float64, shape (thresholds,). There is no point at recall 0, where precision is not defined."""
     recall: np.ndarray
+    """float64, shape (thresholds,), rising to 1."""
     thresholds: np.ndarray
+    """float32 or float64, shape (thresholds,): the different scores, descending."""
 
 
 class ThresholdChoice(NamedTuple):
-    """A threshold and what it gives: predict positive where score >= threshold.
-
-    Attributes
-    ----------
-    value, threshold, precision, recall : float
-        The F-score at the threshold, the threshold, and its precision and recall.
-    """
+    """A threshold and what it gives: predict positive where score >= threshold."""
 
     value: float
+    """The F-score at the threshold."""
     threshold: float
+    """The threshold, one of the scores."""
     precision: float
+    """The precision at the threshold."""
     recall: float
+    """The recall at the threshold."""
 
 
 def precision_recall_curve(scores: ArrayLike, labels: ArrayLike) -> PrecisionRecallCurve:

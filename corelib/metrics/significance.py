@@ -17,52 +17,38 @@ _ROUNDING = 1e-12  # differences of sums below this share of the sum of sizes ar
 
 
 class PairedTest(NamedTuple):
-    """A test of two systems on the same queries.
-
-    Attributes
-    ----------
-    difference : float
-        The mean of a - b.
-    pvalue : float
-        The chance of a difference at least as extreme if the two were exchangeable on every query.
-    exact : bool
-        Whether all assignments of signs were counted, rather than a sample of them.
-    """
+    """A test of two systems on the same queries."""
 
     difference: float
+    """The mean of a - b."""
     pvalue: float
+    """The chance of a difference at least as extreme if the two were exchangeable on every query."""
     exact: bool
+    """Whether all assignments of signs were counted, rather than a sample of them."""
 
 
 class BootstrapInterval(NamedTuple):
-    """A mean over queries and its confidence interval.
-
-    Attributes
-    ----------
-    mean, low, high : float
-        The mean of the values, and the ends of the interval.
-    """
+    """A mean over queries and its confidence interval."""
 
     mean: float
+    """The mean of the values."""
     low: float
+    """The lower end of the interval."""
     high: float
+    """The upper end of the interval."""
 
 
 class PairedBootstrap(NamedTuple):
-    """The difference of two systems on the same queries, its confidence interval, and a test that it is 0.
-
-    Attributes
-    ----------
-    difference, low, high : float
-        The mean of a - b, and the ends of the interval.
-    pvalue : float
-        Two-sided, from the bootstrap distribution moved to mean 0.
-    """
+    """The difference of two systems on the same queries, its confidence interval, and a test that it is 0."""
 
     difference: float
+    """The mean of a - b."""
     low: float
+    """The lower end of the interval."""
     high: float
+    """The upper end of the interval."""
     pvalue: float
+    """Two-sided, from the bootstrap distribution moved to mean 0."""
 
 
 def paired_randomization_test(
