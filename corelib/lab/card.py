@@ -147,6 +147,7 @@ class Card:
         rows = [
             ("Paper", f"{self.paper} ({self.authors}, {self.year})"),
             ("Level", self.level),
+            ("Run time", "under a minute on one processor core"),
             ("Reading time", f"{self.minutes} min"),
             ("Data", self.data),
             ("The paper claims", self.claimed),
