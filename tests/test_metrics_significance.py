@@ -129,6 +129,13 @@ def test_draws_do_not_depend_on_chunks(monkeypatch):
     assert chunked == before
 
 
+def test_exact_test_over_many_chunks(monkeypatch):
+    a, b = np.random.default_rng(8).integers(0, 6, (2, 11)) / 10
+    whole = paired_randomization_test(a, b)
+    monkeypatch.setattr("corelib.metrics.significance._EXACT_CHUNK", 3)
+    assert whole.exact and paired_randomization_test(a, b) == whole
+
+
 def test_a_generator_moves_on_and_a_seed_does_not():
     generator = np.random.default_rng(0)
     first = bootstrap_interval(A, rng=generator)

@@ -13,6 +13,7 @@ from corelib.metrics._inputs import as_numbers
 _ALTERNATIVES = ("two-sided", "greater", "less")
 _METHODS = ("percentile", "bca")
 _CHUNK = 1 << 20
+_EXACT_CHUNK = 16  # queries, whose 2**16 assignments are summed at a time
 _ROUNDING = 1e-12  # differences of sums below this share of the sum of sizes are rounding, and count as equal
 
 
@@ -109,7 +110,7 @@ def paired_randomization_test(
     total, slack = difference.sum(), _ROUNDING * np.abs(difference).sum()
     exact = difference.size < draws.bit_length()
     extreme = 0
-    for sums in [_all_sums(difference)] if exact else _random_sums(difference, draws, generator):
+    for sums in _all_sums(difference) if exact else _random_sums(difference, draws, generator):
         if alternative == "two-sided":
             extreme += np.count_nonzero(np.abs(sums) >= abs(total) - slack)
         elif alternative == "greater":
@@ -221,8 +222,14 @@ def paired_bootstrap(
     return PairedBootstrap(float(mean), low, high, float((extreme + 1) / (means.size + 1)))
 
 
-def _all_sums(difference: np.ndarray) -> np.ndarray:
-    """The sums of all 2**n assignments of signs."""
+def _all_sums(difference: np.ndarray) -> Iterator[np.ndarray]:
+    """The sums of all 2**n assignments of signs, a chunk for each assignment beyond the first few queries."""
+    few = _enumerate_sums(difference[:_EXACT_CHUNK])
+    for rest in _enumerate_sums(difference[_EXACT_CHUNK:]):
+        yield few + rest
+
+
+def _enumerate_sums(difference: np.ndarray) -> np.ndarray:
     sums = np.zeros(1)
     for each in difference:
         sums = np.concatenate([sums + each, sums - each])
