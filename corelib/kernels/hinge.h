@@ -186,7 +186,7 @@ static int ks_hinge_sum(const void *loss, const ks_side *side, double factor, do
         for (int s = 0; s < 2; s++) {
             if (s && !slope[1]) continue;
             double sum = ks_sweep_side(sorted, s, side[1].shift, factor, hinge->squared, side->is_float, slope[s]);
-            if (!s) *value = sum;
+            if (!s && value) *value = sum;
         }
     }
     for (int s = 0; s < 2; s++) free(sorted[s].memory);

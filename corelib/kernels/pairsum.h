@@ -50,6 +50,10 @@ typedef struct {
 typedef double (*ks_direct)(const double *x, const double *u, ptrdiff_t n, const double *y, const double *v,
                             ptrdiff_t m, double temperature, double *slope_x, double *slope_y);
 
+/* The same for y = x and v = 1 without the sum of k: every pair of numbers is met once for its two orders. */
+typedef void (*ks_direct_self)(const double *x, const double *u, ptrdiff_t n, double temperature, double *slope_x,
+                               double *slope_y);
+
 /* A pair loss: the function k, its derivative, and what the engine must know of both. The pairs [2] hold the
  * number for float64 results and that for float32 results. */
 typedef struct {
@@ -58,6 +62,7 @@ typedef struct {
     double reach[2]; /* from here on the tails are used */
     int terms[2];    /* exponentials in each tail, a multiple of 4 (for SIMD) up to KS_MAX_TERMS */
     ks_direct direct;
+    ks_direct_self direct_self;
     double direct_cost; /* nanoseconds per pair */
 } ks_kernel;
 
@@ -673,9 +678,11 @@ static int ks_sum_by_boxes(const ks_kernel *kernel, const ks_side *side, const k
     int jobs = slope[1] ? 2 : 1;
     ks_run_jobs(job, jobs, grid, exponential, threads);
 
-    *value = 0;
-    for (ptrdiff_t i = 0; i < boxes[0].count * order; i++) *value += polynomial[0][i] * boxes[0].moment[i];
-    *value *= factor;
+    if (value) {
+        *value = 0;
+        for (ptrdiff_t i = 0; i < boxes[0].count * order; i++) *value += polynomial[0][i] * boxes[0].moment[i];
+        *value *= factor;
+    }
     if (slope[0]) ks_place(boxes, polynomial[1], -factor / temperature, order);
     if (slope[1]) {
         ks_unmirror(polynomial[2], boxes[1].count, order);
@@ -716,7 +723,12 @@ static int ks_sum_directly(const ks_kernel *kernel, const ks_side *side, double 
         ks_load_all(side + s, number[s]);
         for (ptrdiff_t i = 0; i < side[s].n; i++) weight[s][i] = side[s].weight ? side[s].weight[i] : 1.0;
     }
-    *value = factor * kernel->direct(number[0], weight[0], n, number[1], weight[1], m, temperature, sum[0], sum[1]);
+    if (!value && side[0].data == side[1].data && n == m && !side[1].weight && side[1].shift == 0)
+        kernel->direct_self(number[0], weight[0], n, temperature, sum[0], sum[1]);
+    else {
+        double total = kernel->direct(number[0], weight[0], n, number[1], weight[1], m, temperature, sum[0], sum[1]);
+        if (value) *value = factor * total;
+    }
     for (int s = 0; s < 2; s++)
         if (slope[s]) ks_store(side + s, (s ? factor : -factor) / temperature, sum[s], weight[s], slope[s]);
     free(buffer);
@@ -724,7 +736,7 @@ static int ks_sum_directly(const ks_kernel *kernel, const ks_side *side, double 
 }
 
 /* The sum over all pairs of u_i v_j k((y_j - x_i) / temperature), times `factor`, and its derivatives by the x and by
- * the y in slope[0] and slope[1], of the type of the numbers; NULL where they are not wanted.
+ * the y in slope[0] and slope[1], of the type of the numbers; NULL where they, or the sum, are not wanted.
  * Numbers must be finite and at most `limit` in absolute value. */
 static int ks_pair_sum(const ks_kernel *kernel, const ks_side *side, double temperature, double factor, double limit,
                        double *value, void *const *slope, int threads) {

@@ -34,15 +34,48 @@
         return total;                                                                                               \
     }
 
+/* name: the ks_direct_self of a function that stores k'(d) and k'(-d). */
+#define KS_DIRECT_SELF(name, both_slopes)                                                                           \
+    KS_MULTIVERSION static void name(const double *x, const double *u, ptrdiff_t n, double temperature,             \
+                                     double *slope_x, double *slope_y) {                                            \
+        double rate = 1 / temperature, at_zero, again;                                                              \
+        both_slopes(0.0, &at_zero, &again);                                                                         \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                                         \
+            slope_x[i] = at_zero;                                                                                   \
+            slope_y[i] = at_zero * u[i];                                                                            \
+        }                                                                                                           \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                                         \
+            double sum_x = 0, sum_y = 0, xi = x[i], ui = u[i];                                                      \
+            _Pragma("omp simd reduction(+ : sum_x, sum_y)")                                                         \
+            for (ptrdiff_t j = i + 1; j < n; j++) {                                                                 \
+                double there, back;                                                                                 \
+                both_slopes((x[j] - xi) * rate, &there, &back);                                                     \
+                sum_x += there;                                                                                     \
+                slope_x[j] += back;                                                                                 \
+                sum_y += u[j] * back;                                                                               \
+                slope_y[j] += ui * there;                                                                           \
+            }                                                                                                       \
+            slope_x[i] += sum_x;                                                                                    \
+            slope_y[i] += sum_y;                                                                                    \
+        }                                                                                                           \
+    }
+
 /* softplus(d) = log(1 + exp(d)): for d < 0 the series of log(1 + u) at u = exp(d); softplus(d) = d + softplus(-d).
  * Its singularities are at odd multiples of i pi. The tails leave out exp(-3 * 12) = 2e-16 and exp(-2.5 * 8) = 2e-9. */
 static double ks_softplus_tail(int k) { return (k & 1 ? 1.0 : -1.0) / k; }
 static double ks_sigmoid_left(int k) { return k & 1 ? 1.0 : -1.0; }
 static double ks_sigmoid_right(int k) { return k & 1 ? -1.0 : 1.0; }
 
+KS_INLINE void ks_both_sigmoids(double d, double *there, double *back) {
+    double e = ks_exp(d < 0 ? d : -d), large = 1.0 / (1.0 + e), small = e * large;
+    *there = d < 0 ? small : large;
+    *back = d < 0 ? large : small;
+}
+
 KS_ELEMENTWISE(ks_softplus_at, ks_softplus)
 KS_ELEMENTWISE(ks_sigmoid_at, ks_sigmoid)
 KS_DIRECT(ks_softplus_direct, ks_softplus_sigmoid)
+KS_DIRECT_SELF(ks_softplus_direct_self, ks_both_sigmoids)
 
 static const ks_kernel KS_SOFTPLUS = {
     .value = {ks_softplus_at, ks_softplus_tail, ks_softplus_tail, 0.0, 1.0},
@@ -51,6 +84,7 @@ static const ks_kernel KS_SOFTPLUS = {
     .reach = {3.0, 2.5},
     .terms = {12, 8},
     .direct = ks_softplus_direct,
+    .direct_self = ks_softplus_direct_self,
     .direct_cost = 2.2,
 };
 
@@ -69,8 +103,11 @@ KS_INLINE double ks_bump(double d) {
     return bump;
 }
 
+KS_INLINE void ks_both_bumps(double d, double *there, double *back) { *there = *back = ks_bump(d); }
+
 KS_ELEMENTWISE(ks_bump_at, ks_bump)
 KS_DIRECT(ks_sigmoid_direct, ks_sigmoid_bump)
+KS_DIRECT_SELF(ks_sigmoid_direct_self, ks_both_bumps)
 
 static const ks_kernel KS_SIGMOID = {
     .value = {ks_sigmoid_at, ks_sigmoid_left, ks_sigmoid_right, 1.0, 0.0},
@@ -79,6 +116,7 @@ static const ks_kernel KS_SIGMOID = {
     .reach = {3.25, 2.75},
     .terms = {12, 8},
     .direct = ks_sigmoid_direct,
+    .direct_self = ks_sigmoid_direct_self,
     .direct_cost = 1.5,
 };
 

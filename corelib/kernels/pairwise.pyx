@@ -43,18 +43,19 @@ def pair_sum(
     double margin,
     const double[::1] factor not None,
     double limit,
-    double[::1] value not None,
+    double[::1] value,
     floating[::1] grad_pos,
     floating[::1] grad_neg,
 ):
     """``value[g] = factor[g] * sum_ij u_i v_j k((neg_j - pos_i + margin) / temperature)`` over the pairs of each group
-    g; the gradients of the sum of ``value`` go to ``grad_pos`` and ``grad_neg``, if they are given.
+    g; the gradients of the sum of ``value`` go to ``grad_pos`` and ``grad_neg``. Each of the three may be None.
 
     Weights are not negative; None stands for ones. The hinges take no temperature. False if a score is not finite or
     exceeds ``limit``.
     """
     cdef ks_side side[2]
     cdef void *slope[2]
+    cdef double *sum_of_group = NULL if value is None else &value[0]
     cdef int status, number = _KINDS[kind]
     if max(pos.shape[0], neg.shape[0]) > 1 << 30:
         raise ValueError("a side must not hold more than 2**30 scores")
@@ -72,7 +73,8 @@ def pair_sum(
     slope[0] = NULL if grad_pos is None else <void *>&grad_pos[0]
     slope[1] = NULL if grad_neg is None else <void *>&grad_neg[0]
     with nogil:
-        status = ks_pairs(number, side, factor.shape[0], temperature, &factor[0], limit, &value[0], slope, ks_threads())
+        status = ks_pairs(number, side, factor.shape[0], temperature, &factor[0], limit, sum_of_group, slope,
+                          ks_threads())
     if status == KS_NO_MEMORY:
         raise MemoryError("not enough memory for a sum over pairs")
     return status == KS_OK

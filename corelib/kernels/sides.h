@@ -96,7 +96,7 @@ static void ks_ranges(const ks_side *side, ks_range *range) {
 /* ---- groups ----------------------------------------------------------------------------------------------- */
 
 /* A sum over all pairs of an x of side[0] and a y of side[1]: the sum times `factor` goes to value, its derivatives by
- * the x and by the y to slope[0] and slope[1], of the type of the numbers; NULL where they are not wanted. Returns a
+ * the x and by the y to slope[0] and slope[1], of the type of the numbers; NULL where one is not wanted. Returns a
  * status. */
 typedef int (*ks_pair_function)(const void *loss, const ks_side *side, double factor, double *value,
                                 void *const *slope, int threads);
@@ -122,7 +122,7 @@ static int ks_one_group(ks_pair_function function, const void *loss, const ks_si
     }
     if (ks_any_weight(part) && ks_any_weight(part + 1))
         return function(loss, part, factor, value, part_slope, threads);
-    *value = 0;
+    if (value) *value = 0;
     for (int s = 0; s < 2; s++)
         if (slope[s]) memset(part_slope[s], 0, (size_t)part[s].n * size);
     return KS_OK;
@@ -134,7 +134,8 @@ static int ks_for_groups(ks_pair_function function, const void *loss, const ks_s
     int worst = KS_OK, many = groups >= 2 * threads && side[0].n + side[1].n >= 1 << 13;
 #pragma omp parallel for num_threads(threads) schedule(guided) reduction(max : worst) if (many)
     for (ptrdiff_t g = 0; g < groups; g++) {
-        int status = ks_one_group(function, loss, side, g, factor[g], value + g, slope, many ? 1 : threads);
+        int status = ks_one_group(function, loss, side, g, factor[g], value ? value + g : NULL, slope,
+                                  many ? 1 : threads);
         worst = status > worst ? status : worst;
     }
     return worst;

@@ -206,6 +206,7 @@ def pair_sum(
     factor: Tensor,
     need_pos: bool,
     need_neg: bool,
+    need_value: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``factor`` times the sum over the pairs of each group, and the gradients of all that, in the dtype of the scores.
 
@@ -234,7 +235,7 @@ def pair_sum(
         )
         return value, *(gradient.to(pos.dtype) for gradient in gradients)
     grad_pos, grad_neg = empty_gradient(pos, need_pos), empty_gradient(neg, need_neg)
-    value = torch.empty_like(factor)
+    value = torch.empty_like(factor) if need_value else factor.new_empty(0)
     fine = kernel.pair_sum(
         kind,
         pos.detach().contiguous().numpy(),
@@ -247,7 +248,7 @@ def pair_sum(
         margin,
         factor.numpy(),
         largest,
-        value.numpy(),
+        value.numpy() if need_value else None,
         grad_pos.numpy() if need_pos else None,
         grad_neg.numpy() if need_neg else None,
     )

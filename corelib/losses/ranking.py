@@ -267,7 +267,7 @@ def soft_counts(x: Tensor, y: Tensor, x_indptr: Tensor, y_indptr: Tensor, temper
     """How many y of its group stand above each x, softly: minus the derivative by x of a sum of softplus."""
     factor = torch.full((len(x_indptr) - 1,), temperature, dtype=torch.float64, device=x.device)
     _, slope, _ = pair_sum(
-        "softplus", x, y, None, None, x_indptr, y_indptr, temperature, 0.0, factor, True, False
+        "softplus", x, y, None, None, x_indptr, y_indptr, temperature, 0.0, factor, True, False, False
     )
     return -slope
 
@@ -296,7 +296,7 @@ def soft_counts_backward(
         if not bool(weight.any()):
             continue
         _, *parts = pair_sum(
-            "sigmoid", x, y, weight, None, x_indptr, y_indptr, temperature, 0.0, factor, need_x, need_y
+            "sigmoid", x, y, weight, None, x_indptr, y_indptr, temperature, 0.0, factor, need_x, need_y, False
         )
         for gradient, part, needed in zip(gradients, parts, (need_x, need_y), strict=True):
             if needed:
