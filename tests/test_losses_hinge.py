@@ -108,6 +108,19 @@ def test_hinges_against_brute_force(backend, loss, dtype, scores, margin):
     assert_close(run(loss, pos, neg, margin), brute_force(loss, pos, neg, margin), dtype)
 
 
+@pytest.mark.parametrize("loss", HINGES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("n", "m"), [(1, 1), (1, 3_000), (3_000, 1), (24, 25), (1_023, 1_025), (2_500, 2_000)]
+)
+def test_hinges_at_every_size_of_sort(loss, dtype, n, m):
+    """Short sides are sorted in another way than long ones; half of these scores lie in one narrow cluster."""
+    pos, neg = normal(np.float64, n, m)
+    pos[::2], neg[::2] = 1 + 1e-4 * pos[::2], 1 + 1e-4 * neg[::2]
+    pos, neg = pos.astype(dtype), neg.astype(dtype)
+    assert_close(run(loss, pos, neg, 0.25), brute_force(loss, pos, neg, 0.25), dtype)
+
+
 @pytest.mark.parametrize("loss", PAIR_LOSSES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_weights(backend, loss, dtype):
