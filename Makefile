@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PYTEST := $(ONE_THREAD) $(PY) -m pytest -q -n $(JOBS) --dist loadfile
+PYTEST := $(ONE_THREAD) $(PY) -m pytest -q -n $(JOBS)
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=120
 
 BUILD := build/stamps
@@ -24,9 +24,9 @@ book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
 
 test: $(BUILD)/test-requirements $(BUILD)/book
-	$(PYTEST) -m "not mutation" tests
-	$(PYTEST) $(NBVAL) book
-	$(PYTEST) -m mutation tests
+	$(PYTEST) --dist loadfile -m "not mutation" tests
+	$(PYTEST) --dist loadfile $(NBVAL) book
+	$(PYTEST) --dist load -m mutation tests
 
 serve: $(BUILD)/book
 	@echo "The book is at http://localhost:$(PORT); Ctrl-C stops."
