@@ -28,8 +28,8 @@ MUTATIONS = (
     Mutation(
         name="the sign of sums over pairs",
         file="corelib/losses/_pairs.py",
-        old="    return factor\n",
-        new="    return -factor\n",
+        old="    factor = _factor(",
+        new="    factor = -_factor(",
         chapter="book/pairs/mw-loss.ipynb",
     ),
     Mutation(

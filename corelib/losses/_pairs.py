@@ -119,35 +119,33 @@ def pair_loss(
     need_pos: bool,
     need_neg: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The losses of the groups in float64 (a scalar without groups), and the gradients of their sum.
+    """The loss in the dtype of the scores, or the losses of the groups in float64; the gradients of their sum.
 
     A group's loss is the weighted mean over its pairs if ``mean``, else the sum; 0 if one side has no weight. Gradients
     that are not needed come back empty.
     """
     u, pos_total = normalised(pos_weight, "pos_weight", pos_indptr)
     v, neg_total = normalised(neg_weight, "neg_weight", neg_indptr)
-    factor = _factors(pos, neg, pos_indptr, neg_indptr, (pos_total, neg_total), mean)
+    factor = _factor(pos, pos_indptr, pos_total, mean) * _factor(neg, neg_indptr, neg_total, mean)
     losses, grad_pos, grad_neg = pair_sum(
         kind, pos, neg, u, v, pos_indptr, neg_indptr, temperature, margin, factor, need_pos, need_neg
     )
-    if not bool(torch.isfinite(losses.to(pos.dtype)).all()):
+    largest = losses if pos_indptr is None else losses.max().item()
+    if not largest <= torch.finfo(pos.dtype).max:
         raise ValueError(
             f"pos and neg lie too far apart: their loss overflows {str(pos.dtype).removeprefix('torch.')}"
         )
-    return losses if pos_indptr is not None else losses[0], grad_pos, grad_neg
+    return pos.new_tensor(losses) if pos_indptr is None else losses, grad_pos, grad_neg
 
 
-def _factors(pos, neg, pos_indptr, neg_indptr, totals, mean) -> Tensor:
-    """What to multiply the sum of each group by, with weights (of those totals, if any) that sum to 1."""
-    factor = torch.ones(
-        1 if pos_indptr is None else len(pos_indptr) - 1, dtype=torch.float64, device=pos.device
-    )
-    for side, indptr, total in zip((pos, neg), (pos_indptr, neg_indptr), totals, strict=True):
-        if total is not None:
-            factor = factor if mean else factor * total
-        elif mean:
-            factor = factor / (len(side) if indptr is None else indptr.diff().clamp_min(1))
-    return factor
+def _factor(side: Tensor, indptr: Tensor | None, total: float | Tensor | None, mean: bool) -> float | Tensor:
+    """What to multiply the sum of each group by, with weights (of that total, if any) that sum to 1."""
+    if indptr is None:
+        return (1.0 if mean else total) if total is not None else 1 / len(side) if mean else 1.0
+    ones = torch.ones(len(indptr) - 1, dtype=torch.float64, device=side.device)
+    if total is not None:
+        return ones if mean else total
+    return ones / indptr.diff().clamp_min(1) if mean else ones
 
 
 @pair_loss.register_fake
@@ -165,12 +163,10 @@ def _(
     need_pos,
     need_neg,
 ):
-    shape = () if pos_indptr is None else (len(pos_indptr) - 1,)
-    return (
-        pos.new_empty(shape, dtype=torch.float64),
-        empty_gradient(pos, need_pos),
-        empty_gradient(neg, need_neg),
+    loss = (
+        pos.new_empty(()) if pos_indptr is None else pos.new_empty(len(pos_indptr) - 1, dtype=torch.float64)
     )
+    return loss, empty_gradient(pos, need_pos), empty_gradient(neg, need_neg)
 
 
 def _setup_context(ctx, inputs, output):
@@ -203,58 +199,48 @@ def pair_sum(
     neg_indptr: Tensor | None,
     temperature: float,
     margin: float,
-    factor: Tensor,
+    factor: float | Tensor,
     need_pos: bool,
     need_neg: bool,
     need_value: bool = True,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[float | Tensor, Tensor, Tensor]:
     """``factor`` times the sum over the pairs of each group, and the gradients of all that, in the dtype of the scores.
 
-    Weights and factors are float64. The names in the errors are pos, neg and margin.
+    Weights and factors are float64; without groups, the factor and the sum are plain numbers. The kernels
+    leave out the sum unless ``need_value``. The names in the errors are pos, neg and margin.
     """
-    largest = _largest(kind, temperature)
+    grouped = pos_indptr is not None
     if use_torch(pos.device.type):
         _check_scores(kind, pos, neg, margin, temperature)
-        pos_indptr, neg_indptr = (
-            torch.tensor([0, len(side)], device=side.device) if indptr is None else indptr
-            for side, indptr in ((pos, pos_indptr), (neg, neg_indptr))
-        )
+        if not grouped:
+            pos_indptr, neg_indptr = (torch.tensor([0, len(side)], device=side.device) for side in (pos, neg))
+            factor = torch.tensor([factor], dtype=torch.float64, device=pos.device)
         value, *gradients = _torch_pairs.pair_sum(
-            kind,
-            pos,
-            neg,
-            pos_weight,
-            neg_weight,
-            pos_indptr,
-            neg_indptr,
-            temperature,
-            margin,
-            factor,
-            need_pos,
-            need_neg,
-        )
-        return value, *(gradient.to(pos.dtype) for gradient in gradients)
+            kind, pos, neg, pos_weight, neg_weight, pos_indptr, neg_indptr, temperature, margin, factor, need_pos, need_neg
+        )  # fmt: skip
+        return value if grouped else value.item(), *(gradient.to(pos.dtype) for gradient in gradients)
     grad_pos, grad_neg = empty_gradient(pos, need_pos), empty_gradient(neg, need_neg)
-    value = torch.empty_like(factor) if need_value else factor.new_empty(0)
+    factors = factor.numpy() if grouped else np.array([factor])
+    value = np.full(len(factors), np.nan)
     fine = kernel.pair_sum(
         kind,
         pos.detach().contiguous().numpy(),
         neg.detach().contiguous().numpy(),
         None if pos_weight is None else pos_weight.numpy(),
         None if neg_weight is None else neg_weight.numpy(),
-        np.array([0, len(pos)]) if pos_indptr is None else pos_indptr.contiguous().numpy(),
-        np.array([0, len(neg)]) if neg_indptr is None else neg_indptr.contiguous().numpy(),
+        pos_indptr.contiguous().numpy() if grouped else np.array([0, len(pos)]),
+        neg_indptr.contiguous().numpy() if grouped else np.array([0, len(neg)]),
         temperature,
         margin,
-        factor.numpy(),
-        largest,
-        value.numpy() if need_value else None,
+        factors,
+        _largest(kind, temperature),
+        value if need_value else None,
         grad_pos.numpy() if need_pos else None,
         grad_neg.numpy() if need_neg else None,
     )
     if not fine:
         _check_scores(kind, pos, neg, margin, temperature)
-    return value, grad_pos, grad_neg
+    return torch.from_numpy(value) if grouped else value.item(), grad_pos, grad_neg
 
 
 def empty_gradient(side: Tensor, needed: bool) -> Tensor:
