@@ -1,7 +1,7 @@
 """``python -m benchmarks``: measure every case, then write results.json, the page of the book and its plot.
 
-``python -m benchmarks ndcg roc-auc`` measures only these and prints their table; ``--report`` measures nothing and
-writes the page from the stored results.
+``python -m benchmarks ndcg roc-auc`` measures only these and leaves the other stored results as they are; ``--report``
+measures nothing and writes the page from the stored results.
 """
 
 import argparse
@@ -31,19 +31,22 @@ def main() -> None:
     elif options.report:
         report.write(report.load())
     else:
-        run([BY_SLUG[slug] for slug in options.cases] or list(CASES), options.rounds, keep=not options.cases)
+        run(options.cases or list(BY_SLUG), options.rounds)
 
 
-def run(cases: list, rounds: int, *, keep: bool) -> None:
-    results = {"machine": describe(), "rounds": rounds, "cases": []}
-    for case in cases:
+def run(slugs: list[str], rounds: int) -> None:
+    found = {}
+    for slug in slugs:
         begin = time.perf_counter()
-        results["cases"].append(measure(case, rounds=rounds))
-        print(f"{case.slug}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+        found[slug] = measure(BY_SLUG[slug], rounds=rounds)
+        print(f"{slug}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+        if (found[slug]["others"] or 0) > report.BUSY:
+            print(f"{slug}: other programs took {found[slug]['others']:.0%} of the processors", file=sys.stderr)
+    results = {"machine": describe(), "rounds": rounds, "cases": list(found.values())}
     print(report.table(results))
-    if keep:
-        report.write(results)
-        print(f"\nwritten: {', '.join(str(p.relative_to(report.ROOT)) for p in (report.RESULTS, report.PAGE, report.PLOT))}")
+    if len(found) < len(CASES):
+        results = report.merged(report.load(), results)
+    report.write(results)
 
 
 if __name__ == "__main__":

@@ -54,16 +54,19 @@ def measure(case: Case, *, rounds: int = ROUNDS, memory: bool = True) -> dict:
     calls = {name: calls_for(work) for name, work in contenders.items()}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     alone: list[float] = []
+    before = processor_seconds()
     for _ in range(rounds):
         for name, work in contenders.items():
             times[name].append(seconds(work, calls[name]))
         with threads(1):
             ours()
             alone.append(seconds(ours, calls[OURS]))
+    others = share_of_others(before, processor_seconds())
     return {
         "slug": case.slug,
         "title": case.title,
         "size": case.size,
+        "others": others,
         "seconds": rounded(statistics.median(times[OURS])),
         "seconds_one_thread": rounded(statistics.median(alone)),
         "megabytes": peak_megabytes(case, OURS) if memory else None,
@@ -91,6 +94,24 @@ def check_agreement(case: Case, peer: Peer, ours: object, theirs: object) -> Non
     error = np.max(np.abs(ours - theirs) / scale)
     if not error <= peer.tolerance:
         raise AssertionError(f"{case.slug}: {OURS} and {peer.name} differ by {error:.2g}, more than {peer.tolerance:g}")
+
+
+def processor_seconds() -> tuple[float, float, float] | None:
+    """Wall time, processor time of the whole machine and of this process; None where the system does not tell."""
+    if not os.path.exists("/proc/stat"):
+        return None
+    with open("/proc/stat") as file:
+        user, nice, system, _idle, _wait, irq, soft, steal = map(int, file.readline().split()[1:9])
+    machine = (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+    return time.perf_counter(), machine, time.process_time()
+
+
+def share_of_others(begin: tuple | None, end: tuple | None) -> float | None:
+    """The part of the machine's processor time that other processes took: their runs make ours slower."""
+    if begin is None or end is None:
+        return None
+    wall, machine, own = (b - a for a, b in zip(begin, end, strict=True))
+    return round(max(machine - own, 0) / (wall * os.cpu_count()), 3)
 
 
 def rounded(number: float) -> float:

@@ -10,11 +10,21 @@ RESULTS = ROOT / "benchmarks" / "results.json"
 PAGE = ROOT / "book" / "benchmarks.md"
 PLOT = ROOT / "book" / "_static" / "benchmarks.png"
 BEGIN, END = "<!-- what follows is written by python -m benchmarks -->", "<!-- up to here -->"
+BUSY = 0.05  # more than this share of the processors taken by other programs makes a measurement doubtful
 MISSED = 1.5  # a prediction is missed if the measured factor is further off than this
 
 
 def load() -> dict:
     return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def merged(stored: dict, fresh: dict) -> dict:
+    """The stored results with the fresh ones in their places, if both were measured in the same way."""
+    for key in ("machine", "rounds"):
+        if stored[key] != fresh[key]:
+            raise ValueError(f"the stored results have another {key}: {stored[key]}; measure all cases anew")
+    by_slug = {case["slug"]: case for case in (*stored["cases"], *fresh["cases"])}
+    return fresh | {"cases": [by_slug[case.slug] for case in CASES]}
 
 
 def write(results: dict) -> None:
@@ -56,8 +66,13 @@ def machine(results: dict) -> str:
     versions = ", ".join(f"{name} {version or 'not installed'}" for name, version in facts["packages"].items())
     return (
         f"Measured on: {facts['processor']}, {facts['threads']} threads, {facts['memory']}, kernels in their "
-        f"{facts['instruction set']} version; {facts['system']}; {versions}."
+        f"{facts['instruction set']} version; {facts['system']}; {versions}.{disturbed(results)}"
     )
+
+
+def disturbed(results: dict) -> str:
+    busy = [f"{case['title']} ({case['others']:.0%})" for case in results["cases"] if (case["others"] or 0) > BUSY]
+    return f" Other programs took part of the processors meanwhile, so these are doubtful: {', '.join(busy)}." if busy else ""
 
 
 def table(results: dict) -> str:
@@ -152,4 +167,4 @@ def draw(results: dict) -> None:
 
 
 def short(case: dict) -> str:
-    return case["size"].partition(",  ")[0].replace(" float32 scores", "").replace(" documents, grades 0 to 4", "")
+    return case["size"].replace(" float32 scores", "").replace(" documents, grades 0 to 4", "")
