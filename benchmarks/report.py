@@ -157,7 +157,7 @@ def draw(results: dict) -> None:
         ax.axvline(1, color=COLORS["black"], linewidth=1)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}×")
-        ax.set_xlabel("times faster than the peer: dot measured (grey: a yardstick, other work), bar predicted")
+        ax.set_xlabel("times faster: dot measured (grey: yardstick), bar predicted")
         ax.set_yticks(range(len(pairs)), [f"{case['title']}, {short(case)}\n{peer['name']}" for case, peer in pairs])
         ax.tick_params(axis="y", labelsize=9, length=0)
         ax.grid(axis="y", visible=False)
