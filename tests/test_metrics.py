@@ -63,7 +63,7 @@ def queries(rng, count, documents, *, grades=5, dtype=np.float64, distinct=True)
 
 
 # Sizes on both sides of every switch in the kernel: one vector, a cutoff's bound, counting or looking up.
-SIZES = [1, 2, 7, 15, 16, 17, 33, 64, 100, 129, 256, 700, 1500]
+SIZES = [1, 2, 7, 15, 16, 17, 33, 64, 100, 129, 256, 700, 1500, 9000]
 
 
 @pytest.mark.parametrize("ties", ["reverse", "order"])
@@ -90,6 +90,33 @@ def test_the_first_relevant_document_is_found_far_below_the_cutoffs(ties):
     wanted = [by_sorting(s, r, "mrr", ties) for s, r in zip(scores, relevance, strict=True)]
     assert np.mean(np.array(wanted) < 0.1) > 0.3
     np.testing.assert_allclose(found["mrr"], wanted, rtol=1e-15)
+
+
+EXTREMES = {
+    "infinities": lambda rng, n: rng.choice([np.inf, -np.inf, 0.0, 1.0, -1.0, 2.5], n),
+    "one infinity": lambda rng, n: np.where(np.arange(n) == n // 2, np.inf, rng.normal(size=n)),
+    "the whole range": lambda rng, n: rng.choice([-1, 1], n) * rng.random(n) * 3.4e38,
+    "outliers": lambda rng, n: np.where(rng.random(n) < 0.2, rng.choice([-1e30, 1e30], n), rng.normal(size=n)),
+    "tiny": lambda rng, n: rng.integers(-50, 50, n) * 1e-45,
+    "nearly equal": lambda rng, n: 1 + rng.integers(0, 40, n) * 1e-7,
+    "signed zeros": lambda rng, n: np.copysign(0.0, rng.normal(size=n)),
+    "two clusters": lambda rng, n: rng.integers(0, 2, n) * 1e6 + rng.normal(size=n),
+}
+
+
+@pytest.mark.parametrize("kind", EXTREMES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("documents", [40, 150, 900])
+def test_extreme_scores_rank_right(documents, dtype, kind):
+    rng = np.random.default_rng(15)
+    for _ in range(5):
+        scores = EXTREMES[kind](rng, documents).astype(dtype)
+        relevance = rng.integers(0, 3, documents)
+        for ties in ("reverse", "order"):
+            found = metrics.evaluate(scores, relevance, ALL, ties=ties)
+            for name in ALL:
+                wanted = by_sorting(scores, relevance, name, ties)
+                assert found[name] == pytest.approx(wanted, rel=1e-12), (name, ties)
 
 
 @pytest.mark.parametrize("name", ALL)

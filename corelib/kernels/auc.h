@@ -12,6 +12,9 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#define KS_THREAD omp_get_thread_num()
+#else
+#define KS_THREAD 0
 #endif
 
 #include "radix.h"
@@ -19,7 +22,7 @@
 #include "simd.h"
 
 enum { KS_ONE_CLASS = KS_BAD_RELEVANCE + 1 };
-enum { KS_AUC_SCATTER_BITS = 16, KS_AUC_PARALLEL = 32768 };
+enum { KS_AUC_SCATTER_BITS = 14, KS_AUC_PARALLEL = 32768 };
 
 static int ks_auc_threads(int64_t n) {
 #ifdef _OPENMP
@@ -53,6 +56,19 @@ typedef struct {
     int64_t positives;
 } ks_auc_bucket;
 
+/* The first of the buckets that starts at `place` or behind; `buckets` if none does. Ends of tasks of equal work. */
+static int64_t ks_auc_first(const int64_t *start, int64_t buckets, int64_t place) {
+    int64_t low = 0, high = buckets;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (start[middle] < place)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 #define KEY double
 #define BITS uint64_t
 #define KEY_(name) ks_##name##_f64
@@ -71,15 +87,27 @@ typedef struct {
 
 /* One value per query into out; queries of one class get `empty`. *query is the first bad (KS_BAD_SCORE) query or
  * the first of one class (KS_ONE_CLASS). */
+static int ks_auc_query(const void *scores, int is_f32, const uint8_t *labels, const int64_t *indptr, int64_t q,
+                        double *out) {
+    int64_t from = indptr[q], n = indptr[q + 1] - from;
+    return is_f32 ? ks_auc_f32((const float *)scores + from, labels + from, n, out + q)
+                  : ks_auc_f64((const double *)scores + from, labels + from, n, out + q);
+}
+
 static int ks_auc_queries(const void *scores, int is_f32, const uint8_t *labels, const int64_t *indptr, int64_t queries,
                           double empty, double *out, int64_t *query) {
     int64_t bad_score = INT64_MAX, one_class = INT64_MAX;
-    int no_memory = 0, spread = queries > 1 && indptr[queries] > KS_AUC_PARALLEL;
-#pragma omp parallel for schedule(dynamic, 16) if (spread) reduction(min : bad_score, one_class) reduction(| : no_memory)
+    int no_memory = 0;
+    if (queries == 1) { /* its own loops are parallel: a region around them, even of one thread, would start new threads */
+        *query = 0;
+        int status = ks_auc_query(scores, is_f32, labels, indptr, 0, out);
+        if (status == KS_ONE_CLASS) out[0] = empty;
+        return status;
+    }
+#pragma omp parallel for schedule(dynamic, 16) if (indptr[queries] > KS_AUC_PARALLEL) \
+    reduction(min : bad_score, one_class) reduction(| : no_memory)
     for (int64_t q = 0; q < queries; q++) {
-        int64_t from = indptr[q], n = indptr[q + 1] - from;
-        int status = is_f32 ? ks_auc_f32((const float *)scores + from, labels + from, n, out + q)
-                            : ks_auc_f64((const double *)scores + from, labels + from, n, out + q);
+        int status = ks_auc_query(scores, is_f32, labels, indptr, q, out);
         if (status == KS_NO_MEMORY) no_memory = 1;
         if (status == KS_BAD_SCORE && q < bad_score) bad_score = q;
         if (status == KS_ONE_CLASS) {

@@ -1,7 +1,7 @@
 /* The part of auc.h that is written once for float and double scores: KEY is the type of the scores, BITS the
  * unsigned integer of its size, KEY_(name) the name of this instance. */
 
-KS_MULTIVERSION
+KS_MULTIVERSION_256
 static int KEY_(auc_range)(const KEY *score, const uint8_t *label, int64_t n, KEY *least, KEY *most, int64_t *positives) {
     KEY low = (KEY)INFINITY, high = -(KEY)INFINITY;
     int64_t nan = 0, count = 0;
@@ -67,11 +67,12 @@ static int KEY_(auc)(const KEY *score, const uint8_t *label, int64_t n, double *
     int64_t buckets = (int64_t)(range >> shift) + 1;
     BITS keep = shift ? ((BITS)1 << shift) - 1 : 0;
 
-    BITS *key = malloc((size_t)n * sizeof *key), *spare = malloc((size_t)n * sizeof *spare);
+    BITS *key = malloc((size_t)n * sizeof *key), *spare = NULL;
     int64_t *place = calloc((size_t)(threads * buckets), sizeof *place);
     int64_t *start = malloc((size_t)(buckets + 1) * sizeof *start);
     ks_auc_bucket *bucket = malloc((size_t)buckets * sizeof *bucket);
-    int ok = key && spare && place && start && bucket;
+    int64_t largest = 0;
+    int ok = key && place && start && bucket;
     if (ok) {
 #pragma omp parallel for num_threads(threads) if (threads > 1)
         for (int t = 0; t < threads; t++) {
@@ -86,8 +87,13 @@ static int KEY_(auc)(const KEY *score, const uint8_t *label, int64_t n, double *
                 place[t * buckets + b] = sum;
                 sum += count;
             }
+            if (sum - start[b] > largest) largest = sum - start[b];
         }
         start[buckets] = sum;
+        spare = malloc((size_t)(threads * largest) * sizeof *spare);
+        ok = spare != NULL;
+    }
+    if (ok) {
 #pragma omp parallel for num_threads(threads) if (threads > 1)
         for (int t = 0; t < threads; t++) {
             int64_t from = t * share < n ? t * share : n, to = from + share < n ? from + share : n;
@@ -96,9 +102,13 @@ static int KEY_(auc)(const KEY *score, const uint8_t *label, int64_t n, double *
                 key[place[t * buckets + (x >> shift)]++] = (x & keep) << 1 | label[j];
             }
         }
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(dynamic, 64)
-        for (int64_t b = 0; b < buckets; b++)
-            bucket[b] = KEY_(auc_bucket)(key + start[b], spare + start[b], start[b + 1] - start[b]);
+        const int64_t tasks = threads > 1 ? 16 * threads : 1;
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(dynamic, 1)
+        for (int64_t task = 0; task < tasks; task++) {
+            int64_t b = ks_auc_first(start, buckets, n * task / tasks), end = ks_auc_first(start, buckets, n * (task + 1) / tasks);
+            for (; b < end; b++)
+                bucket[b] = KEY_(auc_bucket)(key + start[b], spare + KS_THREAD * largest, start[b + 1] - start[b]);
+        }
         uint64_t twice = 0, negatives = 0;
         for (int64_t b = 0; b < buckets; b++) {
             twice += bucket[b].twice + 2 * negatives * (uint64_t)bucket[b].positives;

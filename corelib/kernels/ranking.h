@@ -1,9 +1,10 @@
 /* Metrics of ranked lists, for many queries at once.
  *
  * Every metric here is a function of the ranks of the documents that have a relevance above zero. So nothing is
- * sorted: each of those documents (the candidates) counts the documents that stand above it, sixteen candidates to
- * a vector. Where only the first k ranks matter, a lower bound on the k-th best score leaves few candidates.
- * Long lists with many candidates sort the candidates and look every document up among them. */
+ * sorted: each of those documents (the candidates) counts the documents that stand above it. Three things make that
+ * fast. Where only the first k ranks matter, a lower bound on the k-th best score leaves few documents to look at.
+ * Many candidates count with 16-bit levels in place of scores, 48 at a time; the few whose level is not theirs alone
+ * compare the scores themselves. Long lists with many candidates sort the candidates and look every document up. */
 #ifndef KS_RANKING_H
 #define KS_RANKING_H
 
@@ -16,27 +17,18 @@
 #include "radix.h"
 #include "simd.h"
 
-#if defined(_MSC_VER)
-#include <intrin.h>
-KS_INLINE int ks_lowest_bit(uint64_t word) {
-    unsigned long index;
-    _BitScanForward64(&index, word);
-    return (int)index;
-}
-#else
-KS_INLINE int ks_lowest_bit(uint64_t word) { return __builtin_ctzll(word); }
-#endif
-
 enum { KS_DCG, KS_NDCG, KS_AVERAGE_PRECISION, KS_RECIPROCAL_RANK, KS_PRECISION, KS_RECALL };
 enum { KS_FLOAT32, KS_FLOAT64, KS_BOOL, KS_INT8, KS_UINT8, KS_INT16, KS_UINT16, KS_INT32, KS_UINT32, KS_INT64, KS_UINT64 };
 enum { KS_OK, KS_NO_MEMORY, KS_BAD_SCORE, KS_BAD_RELEVANCE };
 
 enum {
-    KS_LANES = 16,
-    KS_LEVELS = 32,         /* whole grades below this are counted per grade */
-    KS_DEEPEST_BOUND = 256, /* up to this k, a bound on the k-th best score is looked for */
-    KS_COUNTED = 192,       /* up to so many candidates count; more are sorted */
-    KS_ARRAYS = 19,
+    KS_LANES = 16,           /* scores that are compared at a time */
+    KS_WIDE = 48,            /* levels that are compared at a time */
+    KS_TOP_LEVEL = 32000,    /* of the best candidate; the worst has level 0 */
+    KS_COUNTED = 192,        /* up to so many candidates count, */
+    KS_COUNTED_AMONG = 8192, /* among so many documents; else they are sorted */
+    KS_DEEPEST_BOUND = 256,  /* up to this k, a bound on the k-th best score is looked for */
+    KS_GRADES = 32,          /* whole grades below this are counted per grade */
 };
 
 /* Values, with the strides of both axes in bytes. */
@@ -65,42 +57,96 @@ typedef struct {
 
 /* The documents with gain, in rank order; those that share a rank are one group. */
 typedef struct {
-    int64_t *start, *size, *relevant;
+    int32_t *start, *size, *relevant;
     double *gain, *worth; /* worth: gain x discount at `start` */
     int64_t groups;
 } ks_groups;
 
+/* Memory for one query at a time. `void *` are arrays of scores or of their keys. */
 typedef struct {
     void *block;
-    double *grade, *ideal, *spare_f64;
-    void *key, *mine, *sorted, *spare;
-    int64_t *candidate, *start, *size, *above, *seen, *slot;
-    uint64_t *bits;
+    void *key, *kept, *mine, *sorted, *spare;
+    double *grade, *kept_grade, *grade_at, *ideal, *spare_f64;
+    int32_t *candidate, *start, *size, *above, *seen, *slot;
+    int16_t *level, *mine_level;
+    uint8_t *occupied;
     ks_groups groups;
-    double gain_of[KS_LEVELS];
+    double gain_of[KS_GRADES];
 } ks_scratch;
 
-static inline int64_t ks_padded(int64_t n) { return (n + 4 * KS_DEEPEST_BOUND + 63) & ~(int64_t)63; }
+static void *ks_take(char **free, size_t count, size_t size) {
+    void *array = *free;
+    *free += (count * size + 63) & ~(size_t)63;
+    return array;
+}
 
-static inline int ks_scratch_open(ks_scratch *s, int64_t longest, int exponential) {
-    size_t n = (size_t)ks_padded(longest);
-    char *p = s->block = malloc(KS_ARRAYS * n * 8 + 64);
+static int ks_scratch_open(ks_scratch *s, int64_t longest, int exponential) {
+    /* n values, 64 more, and the rest of a row of maxima (of at most n / 2) */
+    size_t n = ((size_t)(longest + longest / 2) + 128 + 63) & ~(size_t)63;
+    char *p = s->block = malloc(n * (12 * sizeof(double) + 9 * sizeof(int32_t) + 2 * sizeof(int16_t) + 1) + 64);
     if (!p) return 0;
     p += 64 - ((uintptr_t)p & 63);
-    void **arrays[] = {
-        (void **)&s->grade, (void **)&s->ideal, (void **)&s->spare_f64, &s->key, &s->mine, &s->sorted, &s->spare,
-        (void **)&s->candidate, (void **)&s->start, (void **)&s->size, (void **)&s->above, (void **)&s->seen,
-        (void **)&s->slot, (void **)&s->bits, (void **)&s->groups.start, (void **)&s->groups.size,
-        (void **)&s->groups.relevant, (void **)&s->groups.gain, (void **)&s->groups.worth,
-    };
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) *arrays[i] = p + i * n * 8;
-    for (int level = 0; level < KS_LEVELS; level++) s->gain_of[level] = exponential ? exp2(level) - 1 : level;
+    s->key = ks_take(&p, n, sizeof(double));
+    s->kept = ks_take(&p, n, sizeof(double));
+    s->mine = ks_take(&p, n, sizeof(double));
+    s->sorted = ks_take(&p, n, sizeof(double));
+    s->spare = ks_take(&p, n, sizeof(double));
+    s->grade = ks_take(&p, n, sizeof(double));
+    s->kept_grade = ks_take(&p, n, sizeof(double));
+    s->grade_at = ks_take(&p, n, sizeof(double));
+    s->ideal = ks_take(&p, n, sizeof(double));
+    s->spare_f64 = ks_take(&p, n, sizeof(double));
+    s->groups.gain = ks_take(&p, n, sizeof(double));
+    s->groups.worth = ks_take(&p, n, sizeof(double));
+    s->candidate = ks_take(&p, n, sizeof(int32_t));
+    s->start = ks_take(&p, n, sizeof(int32_t));
+    s->size = ks_take(&p, n, sizeof(int32_t));
+    s->above = ks_take(&p, n, sizeof(int32_t));
+    s->seen = ks_take(&p, n, sizeof(int32_t));
+    s->slot = ks_take(&p, n, sizeof(int32_t));
+    s->groups.start = ks_take(&p, n, sizeof(int32_t));
+    s->groups.size = ks_take(&p, n, sizeof(int32_t));
+    s->groups.relevant = ks_take(&p, n, sizeof(int32_t));
+    s->level = ks_take(&p, n, sizeof(int16_t));
+    s->mine_level = ks_take(&p, n, sizeof(int16_t));
+    s->occupied = ks_take(&p, n, sizeof(uint8_t));
+    for (int grade = 0; grade < KS_GRADES; grade++) s->gain_of[grade] = exponential ? exp2(grade) - 1 : grade;
     return 1;
+}
+
+/* For each byte: the places of its ones. */
+static uint8_t ks_ones_at[256][8];
+static uint8_t ks_ones[256];
+
+static void ks_tabulate_ones(void) {
+    for (int byte = 0; byte < 256; byte++) {
+        ks_ones[byte] = 0;
+        for (int bit = 0; bit < 8; bit++)
+            if (byte >> bit & 1) ks_ones_at[byte][ks_ones[byte]++] = (uint8_t)bit;
+    }
+}
+
+/* The positions, counted from `from`, of the ones among the first n (at most 64) flags. Zeros follow the flags up to a
+ * multiple of 8; what is written behind the positions, up to 7 numbers, means nothing. */
+KS_INLINE int64_t ks_positions(const uint8_t *flag, int64_t n, int64_t from, int32_t *restrict position) {
+    int64_t count = 0;
+    for (int64_t eight = 0; eight < n; eight += 8) {
+        uint64_t flags;
+        memcpy(&flags, flag + eight, sizeof flags);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        flags = __builtin_bswap64(flags);
+#endif
+        uint8_t byte = (uint8_t)((flags * UINT64_C(0x0102040810204080)) >> 56); /* gathers the eight low bits */
+        int32_t first = (int32_t)(from + eight);
+        for (int l = 0; l < 8; l++) position[count + l] = first + ks_ones_at[byte][l];
+        count += ks_ones[byte];
+    }
+    return count;
 }
 
 KS_INLINE double ks_gain(const ks_ranking *r, const ks_scratch *s, double grade) {
     if (!r->exponential) return grade;
-    int whole = grade < KS_LEVELS ? (int)grade : 0;
+    int whole = grade < KS_GRADES ? (int)grade : 0;
     return (double)whole == grade ? s->gain_of[whole] : exp2(grade) - 1;
 }
 
@@ -112,7 +158,7 @@ KS_INLINE double ks_gain(const ks_ranking *r, const ks_scratch *s, double grade)
         for (int64_t j = 0; j < n; j++) out[j] = (OUT) * (const T *)(p + j * stride); \
     }
 
-KS_MULTIVERSION
+KS_MULTIVERSION_256
 static void ks_load_grades(const char *p, int64_t stride, int64_t n, int type, double *out) {
     switch (type) {
         case KS_FLOAT32: KS_COPY(float, double) break;
@@ -129,10 +175,10 @@ static void ks_load_grades(const char *p, int64_t stride, int64_t n, int type, d
     }
 }
 
-KS_MULTIVERSION
+KS_MULTIVERSION_256
 static void ks_load_f32(const char *p, int64_t stride, int64_t n, float *out) { KS_COPY(float, float) }
 
-KS_MULTIVERSION
+KS_MULTIVERSION_256
 static void ks_load_f64(const char *p, int64_t stride, int64_t n, double *out) { KS_COPY(double, double) }
 
 /* What the grades of one query look like. */
@@ -158,6 +204,52 @@ KS_INLINE ks_grades ks_survey(const ks_ranking *r, const double *grade, int64_t 
     return (ks_grades){.highest = highest, .relevant = relevant, .bad = bad > 0, .whole = broken == 0};
 }
 
+/* For `lanes` of the values: start = how many of value[0..n) are higher, size = how many are the same. */
+#define KS_DEFINE_COUNT(NAME, T, COUNT)                                                                   \
+    KS_INLINE void NAME(const T *value, int64_t n, const T *mine, int32_t *start, int32_t *size, const int lanes) { \
+        T x[KS_WIDE];                                                                                     \
+        COUNT above[KS_WIDE], same[KS_WIDE];                                                              \
+        _Pragma("omp simd") for (int l = 0; l < lanes; l++) {                                             \
+            x[l] = mine[l];                                                                               \
+            above[l] = 0;                                                                                 \
+            same[l] = 0;                                                                                  \
+        }                                                                                                 \
+        for (int64_t j = 0; j < n; j++) {                                                                 \
+            T y = value[j];                                                                               \
+            _Pragma("omp simd") for (int l = 0; l < lanes; l++) {                                         \
+                above[l] += y > x[l];                                                                     \
+                same[l] += y == x[l];                                                                     \
+            }                                                                                             \
+        }                                                                                                 \
+        _Pragma("omp simd") for (int l = 0; l < lanes; l++) {                                             \
+            start[l] = (int32_t)above[l];                                                                 \
+            size[l] = (int32_t)same[l];                                                                   \
+        }                                                                                                 \
+    }
+
+KS_DEFINE_COUNT(ks_count_i16, int16_t, int16_t)
+KS_DEFINE_COUNT(ks_count_f32, float, int32_t)
+KS_DEFINE_COUNT(ks_count_f64, double, int64_t)
+
+/* How many of value[0..n) equal x, which is not 0; zeros follow up to a multiple of KS_LANES. */
+KS_INLINE int64_t ks_occurrences(const int16_t *value, int64_t n, int16_t x) {
+    enum { STEP = 1 << 14 };
+    int64_t total = 0;
+    for (int64_t from = 0; from < n; from += STEP) {
+        int64_t to = from + STEP < n ? from + STEP : n;
+        int16_t count[KS_LANES] = {0};
+        for (int64_t j = from; j < to; j += KS_LANES) {
+#pragma omp simd
+            for (int l = 0; l < KS_LANES; l++) count[l] += value[j + l] == x;
+        }
+        int32_t sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int l = 0; l < KS_LANES; l++) sum += count[l];
+        total += sum;
+    }
+    return total;
+}
+
 /* How many maxima to take for a bound on the k-th best. */
 KS_INLINE int64_t ks_bound_width(int64_t k) { return (k + k / 2 + KS_LANES - 1) & ~(int64_t)(KS_LANES - 1); }
 
@@ -169,53 +261,71 @@ KS_INLINE double ks_discounts(const ks_ranking *r, int64_t start, int64_t end) {
     return sum;
 }
 
+/* The sum of terms that are added in the same order wherever they come from: equal terms have equal sums. */
+KS_INLINE double ks_sum(const double *term, int64_t n) {
+    double sum[4] = {0};
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int l = 0; l < 4; l++) sum[l] += term[i + l];
+    for (int l = 0; i < n; i++, l++) sum[l] += term[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* How many groups begin above rank k. */
+KS_INLINE int64_t ks_groups_within(const ks_groups *g, int64_t k) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < g->groups; i++) count += g->start[i] < k;
+    return count;
+}
+
+/* A group of equal scores stands for all its orders: the functions below give the expectations over them
+ * (McSherry and Najork, 2008). Only the last group within k can reach beyond it. */
 KS_INLINE double ks_dcg(const ks_ranking *r, const ks_groups *g, int64_t k) {
-    double sum = 0;
-    for (int64_t i = 0; i < g->groups && g->start[i] < k; i++) {
-        int64_t start = g->start[i], size = g->size[i];
-        if (size == 1)
-            sum += g->worth[i];
-        else
-            sum += g->gain[i] / (double)size * ks_discounts(r, start, start + size < k ? start + size : k);
-    }
-    return sum;
+    int64_t end = ks_groups_within(g, k);
+    if (!r->expected || !end) return ks_sum(g->worth, end);
+    int64_t last = end - 1, start = g->start[last], size = g->size[last];
+    if (start + size <= k) return ks_sum(g->worth, end);
+    return ks_sum(g->worth, last) + g->gain[last] / (double)size * ks_discounts(r, start, k);
 }
 
-/* A group of equal scores stands for all its orders: below, the expectations over them (McSherry and Najork, 2008). */
-KS_INLINE double ks_hits(const ks_groups *g, int64_t k) {
-    double hits = 0;
-    for (int64_t i = 0; i < g->groups && g->start[i] < k; i++) {
-        int64_t start = g->start[i], size = g->size[i];
-        hits += start + size <= k ? (double)g->relevant[i] : (double)g->relevant[i] * (double)(k - start) / (double)size;
-    }
-    return hits;
+KS_INLINE double ks_hits(const ks_ranking *r, const ks_groups *g, int64_t k) {
+    int64_t end = ks_groups_within(g, k), hits = 0;
+    for (int64_t i = 0; i < end; i++) hits += g->relevant[i];
+    if (!r->expected || !end || g->start[end - 1] + g->size[end - 1] <= k) return (double)hits;
+    double size = (double)g->size[end - 1], relevant = (double)g->relevant[end - 1];
+    return (double)(hits - g->relevant[end - 1]) + relevant * (double)(k - g->start[end - 1]) / size;
 }
 
-KS_INLINE double ks_precisions(const ks_groups *g, int64_t k) {
-    double sum = 0;
-    int64_t hits = 0;
-    for (int64_t i = 0; i < g->groups && g->start[i] < k; i++) {
+KS_INLINE double ks_precisions(const ks_ranking *r, const ks_groups *g, int64_t k, double *restrict term, int32_t *restrict rank) {
+    int64_t end = ks_groups_within(g, k), hits = 0;
+    if (!r->expected) {
+        for (int64_t i = 0; i < end; i++) {
+            rank[hits] = g->start[i] + 1;
+            hits += g->relevant[i];
+        }
+        for (int32_t i = 0; i < (int32_t)hits; i++) term[i] = (double)(i + 1) / (double)rank[i];
+        return ks_sum(term, hits);
+    }
+    int64_t terms = 0;
+    for (int64_t i = 0; i < end; i++) {
         int64_t start = g->start[i], size = g->size[i], relevant = g->relevant[i];
         if (!relevant) continue;
-        if (size == 1) {
-            sum += (double)(hits + 1) / (double)(start + 1);
-        } else {
-            double chance = (double)relevant / (double)size, more = (double)(relevant - 1) / (double)(size - 1), group = 0;
-            for (int64_t j = 0; j < size && start + j < k; j++)
-                group += ((double)(hits + 1) + (double)j * more) / (double)(start + j + 1);
-            sum += chance * group;
-        }
+        double more = size > 1 ? (double)(relevant - 1) / (double)(size - 1) : 0, sum = 0;
+        for (int64_t j = 0; j < size && start + j < k; j++)
+            sum += ((double)(hits + 1) + (double)j * more) / (double)(start + j + 1);
+        term[terms++] = (double)relevant / (double)size * sum;
         hits += relevant;
     }
-    return sum;
+    return ks_sum(term, terms);
 }
 
-KS_INLINE double ks_reciprocal_rank(const ks_groups *g, int64_t k) {
+KS_INLINE double ks_reciprocal_rank(const ks_ranking *r, const ks_groups *g, int64_t k) {
     int64_t i = 0;
     while (i < g->groups && !g->relevant[i]) i++;
     if (i == g->groups || g->start[i] >= k) return 0;
-    int64_t start = g->start[i], size = g->size[i], relevant = g->relevant[i];
-    if (size == 1) return 1 / (double)(start + 1);
+    int64_t start = g->start[i];
+    if (!r->expected) return 1 / (double)(start + 1);
+    int64_t size = g->size[i], relevant = g->relevant[i];
     double sum = 0, none_yet = 1;
     for (int64_t j = 0; j <= size - relevant && start + j < k; j++) {
         double here = (double)relevant / (double)(size - j);
@@ -226,20 +336,18 @@ KS_INLINE double ks_reciprocal_rank(const ks_groups *g, int64_t k) {
 }
 
 KS_INLINE double ks_measure(const ks_ranking *r, const ks_groups *g, int32_t kind, int64_t k, const double *ideal,
-                            int64_t ideals, const ks_grades *grades) {
+                            int64_t ideals, const ks_scratch *s, const ks_grades *grades) {
     if (kind == KS_DCG || kind == KS_NDCG ? grades->highest == 0 : grades->relevant == 0) return r->empty;
     switch (kind) {
         case KS_DCG: return ks_dcg(r, g, k);
         case KS_NDCG: {
-            double best = 0;
-            for (int64_t i = 0; i < ideals && i < k; i++) best += ideal[i];
-            double share = ks_dcg(r, g, k) / best;
+            double share = ks_dcg(r, g, k) / ks_sum(ideal, ideals < k ? ideals : k);
             return share < 1 ? share : 1;
         }
-        case KS_AVERAGE_PRECISION: return ks_precisions(g, k) / (double)grades->relevant;
-        case KS_RECIPROCAL_RANK: return ks_reciprocal_rank(g, k);
-        case KS_PRECISION: return ks_hits(g, k) / (double)k;
-        default: return ks_hits(g, k) / (double)grades->relevant;
+        case KS_AVERAGE_PRECISION: return ks_precisions(r, g, k, s->spare_f64, s->slot) / (double)grades->relevant;
+        case KS_RECIPROCAL_RANK: return ks_reciprocal_rank(r, g, k);
+        case KS_PRECISION: return ks_hits(r, g, k) / (double)k;
+        default: return ks_hits(r, g, k) / (double)grades->relevant;
     }
 }
 

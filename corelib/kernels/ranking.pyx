@@ -56,6 +56,7 @@ cdef extern from "ranking.h" nogil:
     int KS_NO_MEMORY
     int KS_BAD_SCORE
     int KS_BAD_RELEVANCE
+    void ks_tabulate_ones()
     int ks_rank_queries(const ks_ranking *r, double *out, int64_t *query)
 
 cdef extern from "auc.h" nogil:
@@ -65,6 +66,8 @@ cdef extern from "auc.h" nogil:
         const void *scores, int is_f32, const uint8_t *labels, const int64_t *indptr, int64_t queries, double empty,
         double *out, int64_t *query
     )
+
+ks_tabulate_ones()
 
 KINDS = {
     "dcg": KS_DCG,

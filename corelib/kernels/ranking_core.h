@@ -1,12 +1,27 @@
 /* The part of ranking.h that is written once for float and double scores: KEY is the type of the scores, BITS and
  * COUNT are unsigned and signed integers of its size, KEY_(name) is the name of this instance. */
 
-/* A value that at least k of key[0..n) reach and few exceed. key[n..] is -infinity for two more rows of maxima;
- * `width` (a multiple of KS_LANES, at least k) maxima are taken, and the k-th largest of them is the bound. */
+/* Documents in their order. */
+typedef struct {
+    const KEY *key;
+    const double *grade;
+    int64_t count;
+} KEY_(list);
+
+/* A value that at least k of key[0..n) reach and few exceed: the maxima of `width` columns are taken (a multiple of
+ * KS_LANES, at least k), and the k-th largest of them is the bound. -infinity follows the keys for one more row. */
 KS_INLINE KEY KEY_(bound)(const KEY *key, int64_t n, int64_t k, int64_t width, KEY *maxima) {
-    for (int64_t l = 0; l < width; l++) maxima[l] = key[l];
-    for (int64_t j = width; j < n; j += width)
-        for (int64_t l = 0; l < width; l++) maxima[l] = key[j + l] > maxima[l] ? key[j + l] : maxima[l];
+    for (int64_t b = 0; b < width; b += KS_LANES) {
+        KEY top[KS_LANES];
+#pragma omp simd
+        for (int l = 0; l < KS_LANES; l++) top[l] = key[b + l];
+        for (int64_t j = b + width; j < n; j += width) {
+#pragma omp simd
+            for (int l = 0; l < KS_LANES; l++) top[l] = key[j + l] > top[l] ? key[j + l] : top[l];
+        }
+#pragma omp simd
+        for (int l = 0; l < KS_LANES; l++) maxima[b + l] = top[l];
+    }
     KEY bound = (KEY)INFINITY;
     for (int64_t b = 0; b < width; b += KS_LANES) {
         COUNT above[KS_LANES];
@@ -26,72 +41,62 @@ KS_INLINE KEY KEY_(bound)(const KEY *key, int64_t n, int64_t k, int64_t width, K
     return bound;
 }
 
-KS_INLINE void KEY_(count_above)(const KEY *key, int64_t from, int64_t to, const KEY *x, COUNT *above) {
-    for (int64_t j = from; j < to; j++) {
-        KEY y = key[j];
+/* Small integers in the order of the keys, where those of the m candidates (mine) are told apart as well as can be: equal
+ * keys get equal levels, and a key above another never gets a lower one. */
+KS_INLINE void KEY_(levels)(const KEY *restrict key, int64_t n, const KEY *restrict mine, int64_t m,
+                            int16_t *restrict level) {
+    KEY low = (KEY)INFINITY, high = -(KEY)INFINITY;
+#pragma omp simd reduction(min : low) reduction(max : high)
+    for (int64_t i = 0; i < m; i++) {
+        low = mine[i] < low ? mine[i] : low;
+        high = mine[i] > high ? mine[i] : high;
+    }
+    const KEY base = low, factor = KS_TOP_LEVEL / (high - low);
+    if (!(factor > 0 && factor < (KEY)INFINITY)) { /* one value, or a range beyond the type: all on one level */
+        memset(level, 0, (size_t)n * sizeof *level);
+        return;
+    }
 #pragma omp simd
-        for (int l = 0; l < KS_LANES; l++) above[l] += y > x[l];
+    for (int64_t j = 0; j < n; j++) {
+        KEY x = (key[j] - base) * factor;
+        x = x > -1 ? x : -1;
+        x = x < KS_TOP_LEVEL + 1 ? x : KS_TOP_LEVEL + 1;
+        level[j] = (int16_t)x;
     }
 }
 
-KS_INLINE void KEY_(count_reaching)(const KEY *key, int64_t from, int64_t to, const KEY *x, COUNT *above) {
-    for (int64_t j = from; j < to; j++) {
-        KEY y = key[j];
+/* What `stand` finds for one candidate, by comparing its score with all; -infinity follows them. */
+KS_INLINE void KEY_(compare)(const ks_ranking *r, const KEY *key, int64_t n, int64_t position, int32_t *start,
+                             int32_t *size) {
+    const KEY x = key[position];
+    COUNT above[KS_LANES], same[KS_LANES];
+    int32_t higher = 0, equal = 0;
 #pragma omp simd
-        for (int l = 0; l < KS_LANES; l++) above[l] += y >= x[l];
-    }
-}
-
-/* For m candidates, positions ascending: start = documents above, size = documents on the same rank. Equal scores
- * share a rank if r->expected, else the earlier document (the later one if r->last_first) stands above. */
-KS_INLINE void KEY_(count)(const ks_ranking *r, const KEY *key, int64_t n, const KEY *mine, const int64_t *position,
-                           int64_t m, int64_t *start, int64_t *size) {
-    for (int64_t b = 0; b < m; b += KS_LANES) {
-        int lanes = b + KS_LANES < m ? KS_LANES : (int)(m - b);
-        int64_t first = r->expected ? 0 : position[b], end = r->expected ? n : position[b + lanes - 1] + 1;
-        KEY x[KS_LANES];
-        COUNT above[KS_LANES], same[KS_LANES];
+    for (int l = 0; l < KS_LANES; l++) above[l] = same[l] = 0;
+    for (int64_t j = 0; j < n; j += KS_LANES) {
 #pragma omp simd
         for (int l = 0; l < KS_LANES; l++) {
-            x[l] = mine[b + l];
-            above[l] = 0;
-            same[l] = 0;
-        }
-        if (r->last_first) {
-            KEY_(count_above)(key, 0, first, x, above);
-            KEY_(count_reaching)(key, end, n, x, above);
-        } else {
-            KEY_(count_reaching)(key, 0, first, x, above);
-            KEY_(count_above)(key, end, n, x, above);
-        }
-        for (int64_t j = first; j < end; j++) {
-            KEY y = key[j];
-#pragma omp simd
-            for (int l = 0; l < KS_LANES; l++) {
-                above[l] += y > x[l];
-                same[l] += y == x[l];
-            }
-        }
-#pragma omp simd
-        for (int l = 0; l < KS_LANES; l++) {
-            start[b + l] = above[l];
-            size[b + l] = same[l];
-        }
-        if (r->expected) continue;
-        for (int64_t i = b; i < b + lanes; i++) {
-            if (size[i] == 1) continue;
-            COUNT before = 0;
-            int64_t from = r->last_first ? position[i] + 1 : first, to = r->last_first ? end : position[i];
-            for (int64_t j = from; j < to; j++) before += key[j] == mine[i];
-            start[i] += before;
-            size[i] = 1;
+            above[l] += key[j + l] > x;
+            same[l] += key[j + l] == x;
         }
     }
+#pragma omp simd reduction(+ : higher, equal)
+    for (int l = 0; l < KS_LANES; l++) {
+        higher += (int32_t)above[l];
+        equal += (int32_t)same[l];
+    }
+    if (equal > 1 && !r->expected) {
+        int64_t from = r->last_first ? position + 1 : 0, to = r->last_first ? n : position;
+        for (int64_t j = from; j < to; j++) higher += key[j] == x;
+        equal = 1;
+    }
+    *start = higher;
+    *size = equal;
 }
 
 /* The same two results by sorting the candidates' scores and looking every document up among them. */
 KS_INLINE void KEY_(look_up)(const ks_ranking *r, const KEY *key, int64_t n, const KEY *mine, int64_t m,
-                             ks_scratch *s, int64_t *start, int64_t *size) {
+                             ks_scratch *s, int32_t *start, int32_t *size) {
     BITS *bits = s->sorted;
     KEY *level = s->spare;
     int64_t levels = 0, next = 0;
@@ -116,7 +121,7 @@ KS_INLINE void KEY_(look_up)(const ks_ranking *r, const KEY *key, int64_t n, con
         int equal = place < levels && *base == x;
         s->above[place + equal]++;
         if (next < m && s->candidate[i] == j) {
-            s->slot[i] = place;
+            s->slot[i] = (int32_t)place;
             size[i] = s->seen[place];
             next++;
         }
@@ -130,83 +135,121 @@ KS_INLINE void KEY_(look_up)(const ks_ranking *r, const KEY *key, int64_t n, con
     }
 }
 
-/* The documents that a requested metric can see: they have gain, a rank, and no k of others surely above them. */
-KS_INLINE int64_t KEY_(candidates)(const ks_ranking *r, ks_scratch *s, int64_t n) {
-    KEY *restrict key = s->key, *restrict mine = s->mine;
-    const double *restrict grade = s->grade;
-    int64_t *restrict candidate = s->candidate;
-    KEY floor_ = -(KEY)INFINITY;
-    int64_t k = r->deepest, m = 0;
-    if (k <= KS_DEEPEST_BOUND && ks_bound_width(k) * 2 <= n) {
-        int64_t width = ks_bound_width(k);
-        for (int64_t j = n; j < n + width; j++) key[j] = -(KEY)INFINITY;
-        floor_ = KEY_(bound)(key, n, k, width, s->sorted);
-        if (r->wants_first) {
-            KEY best = -(KEY)INFINITY;
-            for (int64_t j = 0; j < n; j++) best = grade[j] >= r->min_relevance && key[j] > best ? key[j] : best;
-            if (best < floor_) floor_ = best;
-        }
+/* The documents that can stand in a rank that counts, in their order: all, or those that reach a bound. */
+KS_INLINE KEY_(list) KEY_(contenders)(const ks_ranking *r, ks_scratch *s, int64_t n) {
+    KEY *restrict key = s->key, *restrict kept = s->kept;
+    double *restrict grade = s->grade, *restrict kept_grade = s->kept_grade;
+    int64_t k = r->deepest, width = ks_bound_width(k), m = 0;
+    if (k > KS_DEEPEST_BOUND || width * 2 > n) return (KEY_(list)){key, grade, n};
+    for (int64_t j = n; j < n + width; j++) key[j] = -(KEY)INFINITY;
+    KEY bound = KEY_(bound)(key, n, k, width, s->sorted);
+    if (r->wants_first) {
+        KEY best = -(KEY)INFINITY;
+        for (int64_t j = 0; j < n; j++) best = grade[j] >= r->min_relevance && key[j] > best ? key[j] : best;
+        if (best < bound) bound = best;
     }
     for (int64_t from = 0; from < n; from += 64) {
         uint8_t taken[64];
+        int32_t position[72];
 #pragma omp simd
-        for (int l = 0; l < 64; l++) {
-            KEY x = key[from + l];
-            taken[l] = (grade[from + l] > 0) & (x >= floor_) & (x > -(KEY)INFINITY);
+        for (int l = 0; l < 64; l++) taken[l] = (key[from + l] >= bound) & (key[from + l] > -(KEY)INFINITY);
+        int64_t count = ks_positions(taken, n - from < 64 ? n - from : 64, from, position);
+        for (int64_t i = 0; i < count; i++) {
+            kept[m] = key[position[i]];
+            kept_grade[m++] = grade[position[i]];
         }
-        for (int eight = 0; eight < 64; eight += 8) {
-            uint64_t any;
-            memcpy(&any, taken + eight, sizeof any);
-            if (!any) continue;
-            for (int l = eight; l < eight + 8; l++) {
-                candidate[m] = from + l;
-                mine[m] = key[from + l];
-                m += taken[l];
-            }
-        }
+    }
+    for (int64_t j = m; j < m + 8; j++) kept_grade[j] = 0;
+    for (int64_t j = m; j < m + KS_LANES; j++) kept[j] = -(KEY)INFINITY;
+    return (KEY_(list)){kept, kept_grade, m};
+}
+
+/* Positions of the contenders that have gain and a rank. */
+KS_INLINE int64_t KEY_(candidates)(const KEY_(list) *list, int32_t *restrict candidate) {
+    const KEY *restrict key = list->key;
+    const double *restrict grade = list->grade;
+    int64_t m = 0;
+    for (int64_t from = 0; from < list->count; from += 64) {
+        uint8_t taken[64];
+#pragma omp simd
+        for (int l = 0; l < 64; l++) taken[l] = (grade[from + l] > 0) & (key[from + l] > -(KEY)INFINITY);
+        m += ks_positions(taken, list->count - from < 64 ? list->count - from : 64, from, candidate + m);
     }
     return m;
 }
 
-KS_INLINE void KEY_(group)(const ks_ranking *r, ks_scratch *s, int64_t n, int64_t m) {
-    KEY *mine = s->mine;
-    int64_t *restrict start = s->start, *restrict size = s->size, *restrict slot = s->slot, *restrict next = s->seen;
-    uint64_t *restrict bits = s->bits;
-    for (int64_t i = m; i < m + KS_LANES; i++) mine[i] = (KEY)INFINITY;
-    if (m > KS_COUNTED) {
-        KEY_(look_up)(r, s->key, n, mine, m, s, start, size);
+/* Where each of the m candidates stands: start, and (if r->expected) size. */
+KS_INLINE void KEY_(stand)(const ks_ranking *r, ks_scratch *s, const KEY_(list) *list, int64_t m) {
+    const KEY *key = list->key;
+    const int64_t n = list->count;
+    KEY *restrict mine = s->mine;
+    int32_t *start = s->start, *size = s->size;
+    for (int64_t i = 0; i < m; i++) mine[i] = key[s->candidate[i]];
+    if (m > KS_COUNTED || n > KS_COUNTED_AMONG) {
+        KEY_(look_up)(r, key, n, mine, m, s, start, size);
+        return;
+    }
+    if (m <= KS_LANES) {
+        for (int64_t i = m; i < KS_LANES; i++) mine[i] = (KEY)INFINITY;
+        KEY_(count)(key, n, mine, start, size, KS_LANES);
     } else {
-        KEY_(count)(r, s->key, n, mine, s->candidate, m, start, size);
+        int16_t *level = s->level, *my_level = s->mine_level;
+        KEY_(levels)(key, n, mine, m, level);
+        for (int64_t i = 0; i < m; i++) my_level[i] = level[s->candidate[i]];
+        for (int64_t i = m; i < m + KS_WIDE; i++) my_level[i] = 0;
+        for (int64_t b = 0; b < m;)
+            if (m - b > KS_LANES) {
+                ks_count_i16(level, n, my_level + b, start + b, size + b, KS_WIDE);
+                b += KS_WIDE;
+            } else {
+                ks_count_i16(level, n, my_level + b, start + b, size + b, KS_LANES);
+                b += KS_LANES;
+            }
     }
+    for (int64_t i = 0; i < m; i++)
+        if (size[i] > 1) KEY_(compare)(r, key, n, s->candidate[i], start + i, size + i);
+}
 
-    /* slot[rank] = the last candidate there; next[i] = one more of the same rank */
-    int64_t words = n / 64 + 1;
-    for (int64_t w = 0; w < words; w++) bits[w] = 0;
-    for (int64_t i = 0; i < m; i++) {
-        int64_t rank = start[i];
-        uint64_t bit = UINT64_C(1) << (rank & 63), word = bits[rank >> 6];
-        next[i] = word & bit ? slot[rank] : -1;
-        bits[rank >> 6] = word | bit;
-        slot[rank] = i;
-    }
+/* The candidates in rank order, those of equal rank together. */
+KS_INLINE void KEY_(group)(const ks_ranking *r, ks_scratch *s, const KEY_(list) *list) {
+    const double *restrict grade = list->grade;
+    const int32_t *restrict candidate = s->candidate, *restrict start = s->start;
+    int32_t *restrict slot = s->slot, *restrict next = s->seen;
+    double *restrict grade_at = s->grade_at;
+    uint8_t *restrict occupied = s->occupied;
     const double least = r->min_relevance;
     ks_groups g = s->groups;
+    int64_t n = list->count, m = KEY_(candidates)(list, s->candidate);
+    KEY_(stand)(r, s, list, m);
+    memset(occupied, 0, (size_t)(n + 8));
+    for (int64_t i = 0; i < m; i++) {
+        int32_t rank = start[i];
+        if (r->expected) { /* slot[rank] = the last candidate there; next[i] = one more of the same rank */
+            next[i] = occupied[rank] ? slot[rank] : -1;
+            slot[rank] = (int32_t)i;
+        }
+        occupied[rank] = 1;
+        grade_at[rank] = grade[candidate[i]];
+    }
     g.groups = 0;
-    for (int64_t w = 0; w < words; w++)
-        for (uint64_t word = bits[w]; word; word &= word - 1) {
-            int64_t rank = w * 64 + ks_lowest_bit(word), relevant = 0;
-            double gain = 0;
-            for (int64_t i = slot[rank]; i >= 0; i = next[i]) {
-                double grade = s->grade[s->candidate[i]];
-                gain += ks_gain(r, s, grade);
-                relevant += grade >= least;
+    for (int64_t from = 0; from < n; from += 64)
+        g.groups += ks_positions(occupied + from, n - from < 64 ? n - from : 64, from, g.start + g.groups);
+    for (int64_t at = 0; at < g.groups; at++) {
+        int32_t rank = g.start[at];
+        double x = grade_at[rank];
+        g.relevant[at] = x >= least;
+        g.gain[at] = ks_gain(r, s, x);
+        g.worth[at] = g.gain[at] * r->discount[rank];
+    }
+    if (r->expected)
+        for (int64_t at = 0; at < g.groups; at++) {
+            int32_t rank = g.start[at], i = slot[rank], size = s->size[i];
+            g.size[at] = size;
+            for (i = next[i]; i >= 0; i = next[i]) {
+                g.gain[at] += ks_gain(r, s, grade[candidate[i]]);
+                g.relevant[at] += grade[candidate[i]] >= least;
             }
-            g.start[g.groups] = rank;
-            g.size[g.groups] = size[slot[rank]];
-            g.relevant[g.groups] = relevant;
-            g.gain[g.groups] = gain;
-            g.worth[g.groups] = gain * r->discount[rank];
-            g.groups++;
+            if (size > 1) g.worth[at] = g.gain[at] / size * ks_discounts(r, rank, rank + size);
         }
     s->groups.groups = g.groups;
 }
@@ -216,16 +259,19 @@ KS_INLINE int64_t KEY_(ideal)(const ks_ranking *r, ks_scratch *s, int64_t n, int
     const double *grade = s->grade;
     double *ideal = s->ideal;
     int64_t filled = 0;
-    if (grades->whole && grades->highest < KS_LEVELS) {
+    if (grades->whole && grades->highest < KS_GRADES) {
+        int16_t *restrict whole = s->level;
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++) whole[j] = (int16_t)grade[j];
+        for (int64_t j = n; j < n + KS_LANES; j++) whole[j] = 0;
         for (int level = (int)grades->highest; level > 0 && filled < depth; level--) {
-            int64_t count = 0;
-            for (int64_t j = 0; j < n; j++) count += grade[j] == level;
+            int64_t count = ks_occurrences(whole, n, (int16_t)level);
             int64_t end = count < depth - filled ? filled + count : depth;
             for (; filled < end; filled++) ideal[filled] = s->gain_of[level] * r->discount[filled];
         }
         return filled;
     }
-    double least = DBL_MIN * DBL_EPSILON;
+    double least = DBL_MIN * DBL_EPSILON; /* the smallest number above zero */
     if (depth <= KS_DEEPEST_BOUND && ks_bound_width(depth) * 2 <= n) {
         int64_t width = ks_bound_width(depth);
         for (int64_t j = n; j < n + width; j++) s->grade[j] = 0;
@@ -244,7 +290,7 @@ KS_INLINE int64_t KEY_(ideal)(const ks_ranking *r, ks_scratch *s, int64_t n, int
     return filled;
 }
 
-KS_MULTIVERSION
+KS_MULTIVERSION_256
 static void KEY_(queries)(const ks_ranking *r, int64_t from, int64_t to, ks_scratch *s, double *out, int64_t *bad_score,
                           int64_t *bad_relevance) {
     KEY *key = s->key;
@@ -261,7 +307,8 @@ static void KEY_(queries)(const ks_ranking *r, int64_t from, int64_t to, ks_scra
         }
         KEY_(load)(scores, r->scores.column, n, key);
         ks_load_grades(relevance, r->relevance.column, n, r->relevance.type, s->grade);
-        for (int64_t j = n; j < n + 64; j++) s->grade[j] = 0;
+        for (int64_t j = n; j < n + 8; j++) s->grade[j] = 0;
+        for (int64_t j = n; j < n + KS_LANES; j++) key[j] = -(KEY)INFINITY;
 
         int nan = 0;
         for (int64_t j = 0; j < n; j++) nan |= key[j] != key[j];
@@ -270,9 +317,10 @@ static void KEY_(queries)(const ks_ranking *r, int64_t from, int64_t to, ks_scra
         if (grades.bad && q < *bad_relevance) *bad_relevance = q;
         if (nan || grades.bad) continue;
 
-        KEY_(group)(r, s, n, KEY_(candidates)(r, s, n));
+        KEY_(list) list = KEY_(contenders)(r, s, n);
+        KEY_(group)(r, s, &list);
         int64_t ideal = r->ideal_depth ? KEY_(ideal)(r, s, n, n < r->ideal_depth ? n : r->ideal_depth, &grades) : 0;
         for (int64_t i = 0; i < r->metrics; i++)
-            out[i * r->queries + q] = ks_measure(r, &s->groups, r->kind[i], r->cutoff[i], s->ideal, ideal, &grades);
+            out[i * r->queries + q] = ks_measure(r, &s->groups, r->kind[i], r->cutoff[i], s->ideal, ideal, s, &grades);
     }
 }
