@@ -91,6 +91,7 @@ CALLS = {
     metrics.evaluate: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), metrics=["ndcg@2", "map"], min_relevance=1.0),
     metrics.evaluate_retrieval: dict(embeddings=POINTS, labels=CLASSES, references=-POINTS, reference_labels=CLASSES, empty=0.0),
     metrics.expected_reciprocal_rank: dict(scores=POINTS, relevance=np.eye(6, 3), k=2, max_relevance=1.0),
+    metrics.group_metrics: dict(similarity=POINTS.reshape(2, 3, 3)),
     metrics.hit_rate: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.kendall_tau: dict(x=SCORES, y=CLASSES, empty=0.0),
     metrics.ndcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),

@@ -24,7 +24,7 @@ depends on how many there are. ``hit_rate``, ``r_precision``, ``rank_biased_prec
 **Beyond ranked lists.** TREC files (``read_run``, ``read_qrels``, ``align_run``); tests and intervals over queries
 (``paired_randomization_test``, ``paired_bootstrap``, ``bootstrap_interval``); rank correlations (``kendall_tau``,
 ``spearman``); curves over pooled scores (``precision_recall_curve``, ``partial_roc_auc``); search among embeddings
-(``evaluate_retrieval``).
+(``evaluate_retrieval``); matchings within small groups (``group_metrics``).
 """
 
 from corelib.metrics.auc import roc_auc
@@ -39,6 +39,7 @@ from corelib.metrics.curves import (
     precision_at_recall,
     precision_recall_curve,
 )
+from corelib.metrics.groups import GroupMetrics, group_metrics
 from corelib.metrics.more_ranking import (
     bpref,
     expected_reciprocal_rank,
@@ -69,6 +70,7 @@ from corelib.metrics.trec import AlignedRun, align_run, read_qrels, read_run, wr
 __all__ = [
     "AlignedRun",
     "BootstrapInterval",
+    "GroupMetrics",
     "PairedBootstrap",
     "PairedTest",
     "PrecisionRecallCurve",
@@ -82,6 +84,7 @@ __all__ = [
     "evaluate",
     "evaluate_retrieval",
     "expected_reciprocal_rank",
+    "group_metrics",
     "hit_rate",
     "kendall_tau",
     "ndcg",

@@ -31,9 +31,9 @@ def as_numbers(value: object, name: str) -> np.ndarray:
     return array if array.flags.aligned else array.copy()
 
 
-def as_scores(value: object) -> np.ndarray:
+def as_scores(value: object, name: str = "scores") -> np.ndarray:
     """``value`` as float32 or float64; integers only where the conversion is exact."""
-    scores = as_numbers(value, "scores")
+    scores = as_numbers(value, name)
     if scores.dtype.kind == "f":
         return scores
     if scores.dtype.itemsize <= 2:
@@ -42,7 +42,7 @@ def as_scores(value: object) -> np.ndarray:
         low, high = int(scores.min()), int(scores.max())
         if max(-low, high) > _EXACT_INTEGERS:
             worst = low if -low > high else high
-            raise ValueError(f"integer scores must not exceed 2**53 in size, where float64 is exact; got {worst}")
+            raise ValueError(f"integer {name} must not exceed 2**53 in size, where float64 is exact; got {worst}")
     return scores.astype(np.float64)
 
 
