@@ -16,7 +16,11 @@ from site_inspector import PHONE, QUIET, SITE, Visitor, served
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = site_inspector.pages(SITE)
-NOTEBOOKS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "book").glob("*/*.ipynb"))
+NOTEBOOKS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "book").rglob("*.ipynb")
+    if ".ipynb_checkpoints" not in path.parts
+)
 FIRST = "book/intro.html"
 
 
