@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from corelib.data import TextRetrieval, minilm_vectors, rhelp
-from corelib.data.minilm import DOCUMENT_TOKENS, QUERY_TOKENS, MiniLM, text_hashes
+from corelib.data.minilm import DOCUMENT_TOKENS, QUERY_TOKENS, MiniLM
 from corelib.data.rhelp import SAME_DATA, _plain, _without_title
+from corelib.data.text_retrieval import text_hashes
 
 rhelp_module = sys.modules["corelib.data.rhelp"]
 minilm_module = sys.modules["corelib.data.minilm"]

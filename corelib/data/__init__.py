@@ -6,6 +6,7 @@ from corelib.data.glyphs import Glyphs, glyphs
 from corelib.data.labelled_images import LabelledImages
 from corelib.data.minilm import MiniLM, MiniLMVectors, minilm_vectors
 from corelib.data.rhelp import rhelp
+from corelib.data.seealso import seealso
 from corelib.data.squad import squad
 from corelib.data.text_retrieval import TextRetrieval
 
@@ -20,5 +21,6 @@ __all__ = [
     "glyphs",
     "minilm_vectors",
     "rhelp",
+    "seealso",
     "squad",
 ]

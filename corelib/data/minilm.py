@@ -9,7 +9,7 @@ that the plain forward pass here does not use::
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,13 +51,13 @@ class MiniLMVectors(NamedTuple):
 def minilm_vectors(corpus: TextRetrieval) -> MiniLMVectors:
     """The stored MiniLM vectors of a corpus; their inner products are cosines.
 
-    They are stored in float16, each with a hash of the text that it was made from (``tools/make_rhelp_vectors.py``).
+    They are stored in float16, each with a hash of the text that it was made from (``tools/make_minilm_vectors.py``).
     Queries were cut at 64 tokens, documents at 128.
 
     Parameters
     ----------
     corpus : TextRetrieval
-        As ``corelib.data.rhelp()`` returns it.
+        As ``rhelp()`` or ``seealso()`` of ``corelib.data`` returns it.
 
     Returns
     -------
@@ -80,11 +80,12 @@ def minilm_vectors(corpus: TextRetrieval) -> MiniLMVectors:
     path = vectors_path(corpus.name)
     if not path.is_file():
         raise FileNotFoundError(f'no MiniLM vectors are stored for the corpus "{corpus.name}"')
+    wanted = corpus.hashes
     with np.load(path) as stored:
         return MiniLMVectors(
-            _look_up(corpus.queries, stored["query_hashes"], stored["queries"], f"queries of {corpus.name}"),
+            _look_up(wanted.queries, stored["query_hashes"], stored["queries"], f"queries of {corpus.name}"),
             _look_up(
-                corpus.documents,
+                wanted.documents,
                 stored["document_hashes"],
                 stored["documents"],
                 f"documents of {corpus.name}",
@@ -97,19 +98,12 @@ def vectors_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}_minilm_f16.npz")
 
 
-def text_hashes(texts: Iterable[str]) -> np.ndarray:
-    """The first 8 bytes of the SHA-256 of each text, as uint64."""
-    return np.array(
-        [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) for text in texts], dtype=np.uint64
-    )
-
-
-def _look_up(texts: Sequence[str], hashes: np.ndarray, vectors: np.ndarray, what: str) -> np.ndarray:
+def _look_up(wanted: np.ndarray, hashes: np.ndarray, vectors: np.ndarray, what: str) -> np.ndarray:
     row_of = {int(h): row for row, h in enumerate(hashes)}
-    rows = [row_of.get(int(h)) for h in text_hashes(texts)]
+    rows = [row_of.get(int(h)) for h in wanted]
     if changed := rows.count(None):
         raise ValueError(
-            f"{changed} of {len(texts)} {what} changed since their MiniLM vectors were stored: use the texts as "
+            f"{changed} of {len(wanted)} {what} changed since their MiniLM vectors were stored: use the texts as "
             "corelib.data returns them, or encode yours with corelib.data.MiniLM().encode"
         )
     found = vectors[rows].astype(np.float32)

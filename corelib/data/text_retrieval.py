@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +14,20 @@ SPLITS = ("train", "dev", "test")
 
 OWN = 3
 """The grade of a document that the query was made from."""
+
+
+class TextHashes(NamedTuple):
+    """The first 8 bytes of the SHA-256 of each text, as uint64: of the queries (n,) and of the documents (m,)."""
+
+    queries: np.ndarray
+    documents: np.ndarray
+
+
+def text_hashes(texts: Iterable[str]) -> np.ndarray:
+    """The first 8 bytes of the SHA-256 of each text, as uint64."""
+    return np.array(
+        [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) for text in texts], dtype=np.uint64
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +46,8 @@ class TextRetrieval:
         Grades: 3 for the query's own document(s), 2 and 1 for related ones, 0 for all others. Read-only.
     split : numpy.ndarray of str, shape (n,)
         ``"train"``, ``"dev"`` or ``"test"`` for each query. Read-only.
+    original : TextHashes, optional
+        Hashes of the texts that were labelled, where the texts held here may be later versions of them.
 
     Examples
     --------
@@ -57,6 +75,7 @@ class TextRetrieval:
     queries: tuple[str, ...]
     relevance: np.ndarray
     split: np.ndarray
+    original: TextHashes | None = None
 
     def __post_init__(self) -> None:
         self.relevance.flags.writeable = False
@@ -85,6 +104,11 @@ class TextRetrieval:
             If there is no such part.
         """
         return np.flatnonzero(self.split == check_choice(split, "split", SPLITS))
+
+    @property
+    def hashes(self) -> TextHashes:
+        """Hashes of the texts that were labelled: by these, stored vectors are found."""
+        return self.original or TextHashes(text_hashes(self.queries), text_hashes(self.documents))
 
     @property
     def sha256(self) -> str:
