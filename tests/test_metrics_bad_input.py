@@ -154,10 +154,25 @@ def test_unknown_metrics(name):
         metrics.evaluate(**GOOD, metrics=["map", name])
 
 
-@pytest.mark.parametrize("name", ["p", "precision", "recall", "r"])
+@pytest.mark.parametrize("name", ["p", "precision", "recall", "r", "hit_rate", "success"])
 def test_metrics_that_need_a_cutoff(name):
     with pytest.raises(ValueError, match=f"'{name}' needs a cutoff, as in '{name}@10'"):
         metrics.evaluate(**GOOD, metrics=[name])
+
+
+@pytest.mark.parametrize("name", ["r_precision", "rprec", "rbp", "bpref"])
+def test_metrics_without_a_cutoff(name):
+    with pytest.raises(ValueError, match=f"'{name}@10' takes no cutoff; the metric is '{name}'"):
+        metrics.evaluate(**GOOD, metrics=[f"{name}@10"])
+
+
+def test_metrics_that_need_more_than_relevance():
+    with pytest.raises(ValueError, match="max_relevance must be given for 'err'.* got None"):
+        metrics.evaluate(**GOOD, metrics=["map", "err@2"])
+    with pytest.raises(ValueError, match="judged must be given for 'bpref'.* got None"):
+        metrics.evaluate(**GOOD, metrics=["bpref"])
+    with pytest.raises(ValueError, match="ties must be one of 'reverse', 'order'; got 'average'"):
+        metrics.evaluate(**GOOD, metrics=["map", "rbp"], ties="average")
 
 
 @pytest.mark.parametrize("value", ["map", None, 5])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from corelib.metrics import (
     align_run,
     bpref,
+    evaluate,
     expected_reciprocal_rank,
     hit_rate,
     r_precision,
@@ -91,13 +92,44 @@ def test_blocks_and_forms_of_input_do_not_matter(monkeypatch):
     rows = [ours(s[None], r[None], j[None])[0] for s, r, j in zip(scores, relevance, judged, strict=True)]
     np.testing.assert_array_equal(flat, dense)
     np.testing.assert_allclose(rows, dense, rtol=1e-15)
-    monkeypatch.setattr("corelib.metrics.more_ranking._BLOCK", 20)
+    monkeypatch.setattr("corelib.metrics._lists._BLOCK", 20)
     np.testing.assert_array_equal(ours(scores, relevance, judged), dense)
     np.testing.assert_array_equal(
         hit_rate(scores, relevance, 2),
         reciprocal_rank(scores, relevance, 2) > 0,
         err_msg="the compiled metric disagrees",
     )
+
+
+@pytest.mark.parametrize("ties", ["reverse", "order"])
+def test_evaluate_knows_every_name(ties):
+    rng = np.random.default_rng(4)
+    scores, relevance = rng.integers(0, 5, (30, 7)) / 4, rng.integers(0, 4, (30, 7))
+    judged = (rng.random((30, 7)) < 0.7) | (relevance > 0)
+    options = {"ties": ties, "empty": 0.25}
+    err = dict(options, max_relevance=3)
+    binary = dict(options, min_relevance=2.0)
+    expected = {
+        "mrr": reciprocal_rank(scores, relevance, **binary),
+        "hit_rate@2": hit_rate(scores, relevance, 2, **binary),
+        "success@1": hit_rate(scores, relevance, 1, **binary),
+        "r_precision": r_precision(scores, relevance, **binary),
+        "rprec": r_precision(scores, relevance, **binary),
+        "rbp": rank_biased_precision(scores, relevance, persistence=0.7, **binary),
+        "rank_biased_precision": rank_biased_precision(scores, relevance, persistence=0.7, **binary),
+        "err": expected_reciprocal_rank(scores, relevance, **err),
+        "err@2": expected_reciprocal_rank(scores, relevance, 2, **err),
+        "expected_reciprocal_rank@3": expected_reciprocal_rank(scores, relevance, 3, **err),
+        "bpref": bpref(scores, relevance, judged, **binary),
+    }
+    wanted = [*expected][::-1]
+    found = evaluate(
+        scores, relevance, wanted, judged=judged, max_relevance=3, persistence=0.7, min_relevance=2.0, **options
+    )
+    assert list(found) == wanted
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+    assert isinstance(evaluate([3, 2, 1], [0, 1, 0], ["hit_rate@1"])["hit_rate@1"], float)
 
 
 def test_trec_eval_agrees():

@@ -39,6 +39,7 @@ from corelib.metrics.curves import (
     precision_at_recall,
     precision_recall_curve,
 )
+from corelib.metrics.evaluation import evaluate
 from corelib.metrics.groups import GroupMetrics, group_metrics
 from corelib.metrics.more_ranking import (
     bpref,
@@ -50,13 +51,13 @@ from corelib.metrics.more_ranking import (
 from corelib.metrics.ranking import (
     average_precision,
     dcg,
-    evaluate,
     ndcg,
     precision_at,
     recall_at,
     reciprocal_rank,
 )
 from corelib.metrics.retrieval import evaluate_retrieval
+from corelib.metrics.selection import best_of_n
 from corelib.metrics.significance import (
     BootstrapInterval,
     PairedBootstrap,
@@ -78,6 +79,7 @@ __all__ = [
     "align_run",
     "average_precision",
     "best_f1_threshold",
+    "best_of_n",
     "bootstrap_interval",
     "bpref",
     "dcg",

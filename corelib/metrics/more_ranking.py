@@ -1,6 +1,6 @@
 """Further metrics of ranked lists: hit rate, R-precision, rank-biased precision, ERR, bpref."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,13 +16,15 @@ from corelib.metrics._inputs import (
     reduced,
     refuse_nan_scores,
 )
+from corelib.metrics._lists import bounds_of, ranked_lists
 
 _TIES = ("reverse", "order")
-_BLOCK = 1 << 20
 _MOST = 1e300
 
-# By rank: the relevance, whether there is such a rank, whether the document was judged.
+# By rank: the relevance, whether there is such a rank, whether the document was judged. One row per query.
 Lists = tuple[np.ndarray, np.ndarray, np.ndarray]
+# The values of ranked lists, and whether each is defined.
+Measure = Callable[[Lists], tuple[np.ndarray, np.ndarray]]
 
 
 def hit_rate(
@@ -66,14 +68,8 @@ def hit_rate(
     >>> hit_rate([[0.9, 0.8, 0.7], [0.1, 0.2, 0.3]], [[0, 1, 1], [1, 0, 0]], 2)
     array([1., 0.])
     """
-    depth = check_int(k, "k", minimum=1)
-    least = check_positive(min_relevance, "min_relevance")
-
-    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
-        relevant, found = _relevant(lists, least)
-        return found[:, :depth].any(1), relevant > 0
-
-    return _rank(measure, scores, relevance, None, indptr, ties=ties, empty=empty, reduce=reduce)
+    measure = measure_hit_rate(k, min_relevance)
+    return rank_lists([measure], scores, relevance, indptr, ties=ties, empty=empty, reduce=reduce)[0]
 
 
 def r_precision(
@@ -112,14 +108,8 @@ def r_precision(
     >>> r_precision([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])
     0.5
     """
-    least = check_positive(min_relevance, "min_relevance")
-
-    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
-        relevant, found = _relevant(lists, least)
-        inside = found & (np.arange(found.shape[1]) < relevant[:, None])
-        return inside.sum(1) / np.maximum(relevant, 1), relevant > 0
-
-    return _rank(measure, scores, relevance, None, indptr, ties=ties, empty=empty, reduce=reduce)
+    measure = measure_r_precision(min_relevance)
+    return rank_lists([measure], scores, relevance, indptr, ties=ties, empty=empty, reduce=reduce)[0]
 
 
 def rank_biased_precision(
@@ -168,17 +158,8 @@ def rank_biased_precision(
     >>> rank_biased_precision([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0], persistence=0.5)
     0.625
     """
-    p = check_real(persistence, "persistence")
-    if not 0 < p < 1:
-        raise ValueError(f"persistence must be greater than 0 and less than 1; got {p}")
-    least = check_positive(min_relevance, "min_relevance")
-
-    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
-        relevant, found = _relevant(lists, least)
-        weights = np.exp(np.log(p) * np.arange(found.shape[1]))
-        return (1 - p) * (found * weights).sum(1), relevant > 0
-
-    return _rank(measure, scores, relevance, None, indptr, ties=ties, empty=empty, reduce=reduce)
+    measure = measure_rank_biased_precision(persistence, min_relevance)
+    return rank_lists([measure], scores, relevance, indptr, ties=ties, empty=empty, reduce=reduce)[0]
 
 
 def expected_reciprocal_rank(
@@ -228,20 +209,10 @@ def expected_reciprocal_rank(
     0.53125
     """
     most = check_positive(max_relevance, "max_relevance")
-    if most > 1000:
-        raise ValueError(f"max_relevance must be at most 1000; got {most}")
-    depth = None if k is None else check_int(k, "k", minimum=1)
-
-    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
-        grade, ranked, _ = lists
-        stop = np.where(ranked, np.exp2(grade - most) - np.exp2(-most), 0.0)[:, :depth]
-        goes_on = np.cumprod(1 - stop, axis=1)
-        reaches = np.concatenate([np.ones((len(stop), 1)), goes_on[:, :-1]], axis=1)
-        return (stop * reaches / np.arange(1, stop.shape[1] + 1)).sum(1), grade.any(1)
-
-    return _rank(
-        measure, scores, relevance, None, indptr, ties=ties, empty=empty, reduce=reduce, max_relevance=most
-    )
+    measure = measure_expected_reciprocal_rank(k, most)
+    return rank_lists(
+        [measure], scores, relevance, indptr, ties=ties, empty=empty, reduce=reduce, max_relevance=most
+    )[0]
 
 
 def bpref(
@@ -294,6 +265,66 @@ def bpref(
     >>> bpref([0.9, 0.8, 0.7, 0.6, 0.5], [0, 1, 0, 1, 0], [0, 1, 1, 1, 1])
     0.75
     """
+    measure = measure_bpref(min_relevance)
+    return rank_lists(
+        [measure], scores, relevance, indptr,
+        ties=ties, empty=empty, reduce=reduce, judged=judged, min_relevance=min_relevance,
+    )[0]  # fmt: skip
+
+
+def measure_hit_rate(k: int, min_relevance: float) -> Measure:
+    depth = check_int(k, "k", minimum=1)
+    least = check_positive(min_relevance, "min_relevance")
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        relevant, found = _relevant(lists, least)
+        return found[:, :depth].any(1), relevant > 0
+
+    return measure
+
+
+def measure_r_precision(min_relevance: float) -> Measure:
+    least = check_positive(min_relevance, "min_relevance")
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        relevant, found = _relevant(lists, least)
+        inside = found & (np.arange(found.shape[1]) < relevant[:, None])
+        return inside.sum(1) / np.maximum(relevant, 1), relevant > 0
+
+    return measure
+
+
+def measure_rank_biased_precision(persistence: float, min_relevance: float) -> Measure:
+    p = check_real(persistence, "persistence")
+    if not 0 < p < 1:
+        raise ValueError(f"persistence must be greater than 0 and less than 1; got {p}")
+    least = check_positive(min_relevance, "min_relevance")
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        relevant, found = _relevant(lists, least)
+        weights = np.exp(np.log(p) * np.arange(found.shape[1]))
+        return (1 - p) * (found * weights).sum(1), relevant > 0
+
+    return measure
+
+
+def measure_expected_reciprocal_rank(k: int | None, max_relevance: float) -> Measure:
+    most = check_positive(max_relevance, "max_relevance")
+    if most > 1000:
+        raise ValueError(f"max_relevance must be at most 1000; got {most}")
+    depth = None if k is None else check_int(k, "k", minimum=1)
+
+    def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+        grade, ranked, _ = lists
+        stop = np.where(ranked, np.exp2(grade - most) - np.exp2(-most), 0.0)[:, :depth]
+        goes_on = np.cumprod(1 - stop, axis=1)
+        reaches = np.concatenate([np.ones((len(stop), 1)), goes_on[:, :-1]], axis=1)
+        return (stop * reaches / np.arange(1, stop.shape[1] + 1)).sum(1), grade.any(1)
+
+    return measure
+
+
+def measure_bpref(min_relevance: float) -> Measure:
     least = check_positive(min_relevance, "min_relevance")
 
     def measure(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
@@ -305,9 +336,7 @@ def bpref(
         kept = 1 - np.minimum(above, relevant[:, None]) / np.maximum(bound, 1)
         return (kept * found).sum(1) / np.maximum(relevant, 1), relevant > 0
 
-    return _rank(
-        measure, scores, relevance, judged, indptr, ties=ties, empty=empty, reduce=reduce, least=least
-    )
+    return measure
 
 
 def _relevant(lists: Lists, least: float) -> tuple[np.ndarray, np.ndarray]:
@@ -317,64 +346,40 @@ def _relevant(lists: Lists, least: float) -> tuple[np.ndarray, np.ndarray]:
     return relevant.sum(1), relevant & ranked
 
 
-def _rank(
-    measure: Callable[[Lists], tuple[np.ndarray, np.ndarray]],
+def rank_lists(
+    measures: Sequence[Measure],
     scores: ArrayLike,
     relevance: ArrayLike,
-    judged: ArrayLike | None,
     indptr: ArrayLike | None,
     *,
     ties: str,
     empty: float,
     reduce: str | None,
     max_relevance: float | None = None,
-    least: float = 0.0,
-) -> np.ndarray | float:
-    """``measure`` gives the values of a block of ranked lists, and whether each is defined."""
+    judged: ArrayLike | None = None,
+    min_relevance: float = 1.0,
+) -> list[np.ndarray | float]:
+    """The value of each measure for every query, from lists that are sorted once."""
     check_choice(ties, "ties", _TIES)
     fill = check_empty(empty)
     score, grade = as_scores(scores), as_numbers(relevance, "relevance")
     pointers = check_queries(score, grade, "relevance", indptr)
-    known = np.ones(1, dtype=bool) if judged is None else _check_judged(judged, score, grade, least)
-    single = pointers is None and score.ndim == 1
-    if pointers is not None:
-        bounds = pointers
-    else:
-        bounds = np.arange((1 if single else len(score)) + 1) * score.shape[-1]
+    known = np.ones(1, dtype=bool) if judged is None else _check_judged(judged, score, grade, min_relevance)
+    bounds = bounds_of(score, pointers)
     check_reduce(reduce, bounds.size - 1)
     _check_values(score, grade, pointers, bounds, max_relevance)
 
-    flat = (score.ravel(), grade.ravel(), np.broadcast_to(known, score.shape).ravel())
-    values = np.full(bounds.size - 1, fill)
-    for rows, lists in _blocks(*flat, bounds, last_first=ties == "reverse"):
-        found, defined = measure(lists)
-        values[rows] = np.where(defined, found, fill)
-    return reduced(values, reduce, single=single)
-
-
-def _blocks(
-    score: np.ndarray, grade: np.ndarray, known: np.ndarray, bounds: np.ndarray, *, last_first: bool
-) -> Iterator[tuple[slice, Lists]]:
-    """Queries in order, as many as fill a block, each list padded to the longest and sorted by rank."""
-    lengths = np.diff(bounds)
-    start = 0
-    while start < lengths.size:
-        widest = np.maximum.accumulate(lengths[start : start + _BLOCK])
-        fits = np.searchsorted(widest * np.arange(1, widest.size + 1), _BLOCK, side="right")
-        stop = start + max(1, int(fits))
-        rows = slice(start, stop)
-        column = np.arange(int(lengths[rows].max()))
-        if last_first:
-            column = column[::-1]
-        inside = column < lengths[rows, None]
-        place = np.where(inside, bounds[:-1][rows, None] + column, 0)
-        if column.size:
-            mine = np.where(inside, score[place], -np.inf)
-            order = np.argsort(-mine, axis=1, kind="stable")
-            place, inside = np.take_along_axis(place, order, 1), np.take_along_axis(inside, order, 1)
-            ranked = np.take_along_axis(mine, order, 1) > -np.inf
-            yield rows, (np.where(inside, grade[place], 0).astype(np.float64), ranked, inside & known[place])
-        start = stop
+    columns = [grade.ravel(), np.broadcast_to(known, score.shape).ravel()]
+    values = np.full((len(measures), bounds.size - 1), fill)
+    for rows, ranked, (grades, judgements) in ranked_lists(
+        score.ravel(), columns, bounds, last_first=ties == "reverse"
+    ):
+        lists = (grades.astype(np.float64), ranked, judgements)
+        for measure, row in zip(measures, values, strict=True):
+            found, defined = measure(lists)
+            row[rows] = np.where(defined, found, fill)
+    single = pointers is None and score.ndim == 1
+    return [reduced(row, reduce, single=single) for row in values]
 
 
 def _check_values(

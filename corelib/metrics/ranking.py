@@ -1,8 +1,6 @@
 """Metrics of ranked lists: (normalised) discounted gain, average precision, reciprocal rank, precision, recall."""
 
 import functools
-import re
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,19 +20,6 @@ from corelib.metrics._inputs import (
 
 _TIES = ("reverse", "order", "average")
 _GAINS = {"linear": 1e300, "exponential": 1000.0}  # and the largest relevance whose gains cannot overflow
-_NAMES = {
-    "ndcg": "ndcg",
-    "dcg": "dcg",
-    "map": "average_precision",
-    "average_precision": "average_precision",
-    "mrr": "reciprocal_rank",
-    "reciprocal_rank": "reciprocal_rank",
-    "p": "precision",
-    "precision": "precision",
-    "r": "recall",
-    "recall": "recall",
-}
-_NEED_CUTOFF = ("precision", "recall")
 
 
 def ndcg(
@@ -311,78 +296,12 @@ def recall_at(
     )  # fmt: skip
 
 
-def evaluate(
-    scores: ArrayLike,
-    relevance: ArrayLike,
-    metrics: Iterable[str],
-    *,
-    indptr: ArrayLike | None = None,
-    gain: str = "linear",
-    ties: str = "reverse",
-    min_relevance: float = 1.0,
-    empty: float = 0.0,
-    reduce: str | None = None,
-) -> dict[str, np.ndarray | float]:
-    """Several metrics in one pass over the data: each query is ranked once.
-
-    Parameters
-    ----------
-    scores, relevance, indptr, gain, ties, reduce
-        As in :func:`ndcg`.
-    metrics : list of str
-        Names with an optional cutoff: "ndcg", "dcg", "map" (or "average_precision"), "mrr" (or "reciprocal_rank"),
-        each also as "ndcg@10", and "p@5" (or "precision@5"), "recall@100" (or "r@100"), which need their cutoff.
-    min_relevance, empty
-        As in :func:`average_precision`.
-
-    Returns
-    -------
-    dict of str to ndarray of float64, shape (queries,), or float
-        By the names in ``metrics``; equal to what the single functions return, to the last bit.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`average_precision`; also for a metric that is not known.
-
-    Examples
-    --------
-    >>> found = evaluate([[0.9, 0.8, 0.7], [0.1, 0.2, 0.3]], [[0, 2, 1], [0, 0, 1]], ["ndcg@10", "map", "p@1"])
-    >>> found["map"]
-    array([0.58333333, 1.        ])
-    >>> evaluate([0.9, 0.8, 0.7], [0, 2, 1], ["mrr@1", "recall@2"])
-    {'mrr@1': 0.0, 'recall@2': 0.5}
-    """
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise TypeError(f"metrics must be a list of names; got {metrics!r}")
-    names = list(metrics)
-    if not names:
-        raise ValueError("metrics must name at least one metric; got none")
-    values = _rank(
-        [_parse(name) for name in names], scores, relevance, indptr,
-        gain=gain, ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce,
-    )  # fmt: skip
-    return dict(zip(names, values, strict=True))
-
-
-def _parse(name: object) -> tuple[str, int | None]:
-    match = re.fullmatch(r"([a-z_]+)(?:@([1-9][0-9]{0,17}))?", name) if isinstance(name, str) else None
-    kind = _NAMES.get(match[1]) if match else None
-    if kind is None:
-        raise ValueError(
-            f"a metric must be one of {', '.join(_NAMES)}, with a cutoff as in ndcg@10 where wanted; got {name!r}"
-        )
-    if kind in _NEED_CUTOFF and match[2] is None:
-        raise ValueError(f"{name!r} needs a cutoff, as in {name + '@10'!r}")
-    return kind, int(match[2]) if match[2] else None
-
-
 def _one(kind: str, scores, relevance, k, indptr, **options) -> np.ndarray | float:
     cutoff = None if k is None else check_int(k, "k", minimum=1)
-    return _rank([(kind, cutoff)], scores, relevance, indptr, **options)[0]
+    return rank_queries([(kind, cutoff)], scores, relevance, indptr, **options)[0]
 
 
-def _rank(
+def rank_queries(
     wanted: list[tuple[str, int | None]],
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -394,6 +313,7 @@ def _rank(
     empty: float = 0.0,
     reduce: str | None,
 ) -> list[np.ndarray | float]:
+    """The value of each wanted metric, a kind of the kernel with its cutoff, for every query."""
     check_choice(gain, "gain", tuple(_GAINS))
     check_choice(ties, "ties", _TIES)
     least = check_positive(min_relevance, "min_relevance")

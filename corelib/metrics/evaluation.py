@@ -1,0 +1,159 @@
+"""Several metrics of ranked lists by their names."""
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from corelib.metrics import more_ranking
+from corelib.metrics.more_ranking import Measure, rank_lists
+from corelib.metrics.ranking import rank_queries
+
+_NAMES = {
+    "ndcg": "ndcg",
+    "dcg": "dcg",
+    "map": "average_precision",
+    "average_precision": "average_precision",
+    "mrr": "reciprocal_rank",
+    "reciprocal_rank": "reciprocal_rank",
+    "p": "precision",
+    "precision": "precision",
+    "r": "recall",
+    "recall": "recall",
+    "hit_rate": "hit_rate",
+    "success": "hit_rate",
+    "r_precision": "r_precision",
+    "rprec": "r_precision",
+    "rbp": "rank_biased_precision",
+    "rank_biased_precision": "rank_biased_precision",
+    "err": "expected_reciprocal_rank",
+    "expected_reciprocal_rank": "expected_reciprocal_rank",
+    "bpref": "bpref",
+}
+_NEED_CUTOFF = ("precision", "recall", "hit_rate")
+_NO_CUTOFF = ("r_precision", "rank_biased_precision", "bpref")
+_WHOLE_LISTS = ("hit_rate", "expected_reciprocal_rank", *_NO_CUTOFF)
+
+
+def evaluate(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    metrics: Iterable[str],
+    *,
+    indptr: ArrayLike | None = None,
+    gain: str = "linear",
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    persistence: float = 0.8,
+    max_relevance: float | None = None,
+    judged: ArrayLike | None = None,
+    empty: float = 0.0,
+    reduce: str | None = None,
+) -> dict[str, np.ndarray | float]:
+    """Several metrics by name, in one pass over the data.
+
+    Parameters
+    ----------
+    scores, relevance, indptr, gain, ties, reduce
+        As in :func:`ndcg`; ``ties="average"`` for the first four lines of the table below.
+    metrics : list of str
+        Names, the first of each line or one of its other spellings, with a cutoff after "@":
+
+        =============================  ==========================  =============
+        name                           other spellings             cutoff
+        =============================  ==========================  =============
+        "ndcg", "dcg"                                              as you like
+        "map"                          "average_precision"         as you like
+        "mrr"                          "reciprocal_rank"           as you like
+        "p@10", "recall@100"           "precision@10", "r@100"     needed
+        "hit_rate@10"                  "success@10"                needed
+        "r_precision"                  "rprec"                     none
+        "rbp"                          "rank_biased_precision"     none
+        "err"                          "expected_reciprocal_rank"  as you like
+        "bpref"                                                    none
+        =============================  ==========================  =============
+    min_relevance, empty
+        As in :func:`average_precision`.
+    persistence
+        Of "rbp", as in :func:`rank_biased_precision`.
+    max_relevance
+        Of "err", as in :func:`expected_reciprocal_rank`; it has no default.
+    judged
+        Of "bpref", as in :func:`bpref`; it has no default.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (queries,), or float
+        By the names in ``metrics``; equal to what the single functions return, to the last bit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the single functions; also for a metric that is not known, and if ``max_relevance`` or ``judged`` is
+        missing for a metric that needs it.
+
+    Notes
+    -----
+    The metrics of the first four lines come from one partial ranking of each query, the others from one full sort.
+
+    Examples
+    --------
+    >>> found = evaluate([[0.9, 0.8, 0.7], [0.1, 0.2, 0.3]], [[0, 2, 1], [0, 0, 1]], ["ndcg@10", "map", "p@1"])
+    >>> found["map"]
+    array([0.58333333, 1.        ])
+    >>> evaluate([0.9, 0.8, 0.7], [0, 2, 1], ["mrr@1", "recall@2", "err@2"], max_relevance=2)
+    {'mrr@1': 0.0, 'recall@2': 0.5, 'err@2': 0.375}
+    """
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        raise TypeError(f"metrics must be a list of names; got {metrics!r}")
+    wanted = {name: _parse(name) for name in metrics}
+    if not wanted:
+        raise ValueError("metrics must name at least one metric; got none")
+    options = {"ties": ties, "min_relevance": min_relevance, "empty": empty, "reduce": reduce}
+    partial = {name: found for name, found in wanted.items() if found[0] not in _WHOLE_LISTS}
+    whole = {name: found for name, found in wanted.items() if found[0] in _WHOLE_LISTS}
+    values: dict[str, np.ndarray | float] = {}
+    if partial:
+        found = rank_queries(list(partial.values()), scores, relevance, indptr, gain=gain, **options)
+        values.update(zip(partial, found, strict=True))
+    if whole:
+        kinds = [kind for kind, _ in whole.values()]
+        if max_relevance is None and "expected_reciprocal_rank" in kinds:
+            raise ValueError("max_relevance must be given for 'err': the highest grade of the scale; got None")
+        if judged is None and "bpref" in kinds:
+            raise ValueError("judged must be given for 'bpref': whether each document was judged; got None")
+        measures = [_measure(kind, k, min_relevance, persistence, max_relevance) for kind, k in whole.values()]
+        found = rank_lists(
+            measures, scores, relevance, indptr, **options, max_relevance=max_relevance, judged=judged
+        )
+        values.update(zip(whole, found, strict=True))
+    return {name: values[name] for name in wanted}
+
+
+def _measure(
+    kind: str, k: int | None, min_relevance: float, persistence: float, max_relevance: float | None
+) -> Measure:
+    if kind == "hit_rate":
+        return more_ranking.measure_hit_rate(k, min_relevance)
+    if kind == "r_precision":
+        return more_ranking.measure_r_precision(min_relevance)
+    if kind == "rank_biased_precision":
+        return more_ranking.measure_rank_biased_precision(persistence, min_relevance)
+    if kind == "expected_reciprocal_rank":
+        return more_ranking.measure_expected_reciprocal_rank(k, max_relevance)
+    return more_ranking.measure_bpref(min_relevance)
+
+
+def _parse(name: object) -> tuple[str, int | None]:
+    match = re.fullmatch(r"([a-z_]+)(?:@([1-9][0-9]{0,17}))?", name) if isinstance(name, str) else None
+    kind = _NAMES.get(match[1]) if match else None
+    if kind is None:
+        raise ValueError(
+            f"a metric must be one of {', '.join(_NAMES)}, with a cutoff as in ndcg@10 where wanted; got {name!r}"
+        )
+    if kind in _NEED_CUTOFF and match[2] is None:
+        raise ValueError(f"{name!r} needs a cutoff, as in {name + '@10'!r}")
+    if kind in _NO_CUTOFF and match[2] is not None:
+        raise ValueError(f"{name!r} takes no cutoff; the metric is {match[1]!r}")
+    return kind, int(match[2]) if match[2] else None
