@@ -6,9 +6,12 @@ from corelib.data.glyphs import Glyphs, glyphs
 from corelib.data.labelled_images import LabelledImages
 from corelib.data.minilm import MiniLM, MiniLMVectors, minilm_vectors
 from corelib.data.rhelp import rhelp
+from corelib.data.rhelp_words import rhelp_words
 from corelib.data.seealso import seealso
 from corelib.data.squad import squad
 from corelib.data.text_retrieval import TextRetrieval
+from corelib.data.wikitext103 import wikitext103
+from corelib.data.word_corpus import WordCorpus
 
 __all__ = [
     "Glyphs",
@@ -16,11 +19,14 @@ __all__ = [
     "MiniLM",
     "MiniLMVectors",
     "TextRetrieval",
+    "WordCorpus",
     "cub200",
     "digits",
     "glyphs",
     "minilm_vectors",
     "rhelp",
+    "rhelp_words",
     "seealso",
     "squad",
+    "wikitext103",
 ]
