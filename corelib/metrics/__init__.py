@@ -24,10 +24,12 @@ depends on how many there are. ``hit_rate``, ``r_precision``, ``rank_biased_prec
 **Beyond ranked lists.** TREC files (``read_run``, ``read_qrels``, ``align_run``); tests and intervals over queries
 (``paired_randomization_test``, ``paired_bootstrap``, ``bootstrap_interval``); rank correlations (``kendall_tau``,
 ``spearman``); curves over pooled scores (``precision_recall_curve``, ``partial_roc_auc``); search among embeddings
-(``evaluate_retrieval``); matchings within small groups (``group_metrics``).
+(``evaluate_retrieval``); matchings within small groups (``group_metrics``); the relevance behind clicks
+(``evaluate_clicks``).
 """
 
 from corelib.metrics.auc import roc_auc
+from corelib.metrics.clicks import evaluate_clicks
 from corelib.metrics.correlation import kendall_tau, pearson_matrix, spearman, spearman_matrix
 from corelib.metrics.coverage import pass_at_k
 from corelib.metrics.curves import (
@@ -84,6 +86,7 @@ __all__ = [
     "bpref",
     "dcg",
     "evaluate",
+    "evaluate_clicks",
     "evaluate_retrieval",
     "expected_reciprocal_rank",
     "group_metrics",
