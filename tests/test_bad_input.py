@@ -26,6 +26,10 @@ CALLS = {
     losses.approx_ndcg: dict(scores=SCORES, relevance=np.arange(6) % 4, temperature=0.3, indptr=np.array([0, 2, 6])),
     losses.click_loss: dict(logits=SCORES, clicks=LABELS, propensity=np.full(6, 0.4), clip=0.1),
     losses.confusion_loss: dict(logits=SCORES, labels=LABELS, sharpness=5.0, threshold=0.4, beta=1.0),
+    losses.cosine_adapter_loss: dict(
+        cosines=0.1 + np.abs(LISTS) / 4, labels=np.eye(3, 4, dtype=int), slope=np.array([2.0, 5.0, 9.0]),
+        offset=np.array([-1.0, -3.0, -2.0]), power=np.array([0.5, 1.0, 2.0]),
+    ),
     losses.coverage: dict(log_probability=-np.abs(SCORES), n=4),
     losses.dco_loss: dict(log_probability=-np.abs(SCORES), n=4),
     losses.el2n_scores: dict(logits=POINTS, labels=CLASSES),

@@ -1,5 +1,6 @@
 """Losses: what you minimise. Tensors in, tensors out; arrays in, arrays out."""
 
+from corelib.losses.calibration import cosine_adapter_loss
 from corelib.losses.clicks import click_loss, pairwise_click_loss, squared_click_loss
 from corelib.losses.confusion import confusion_loss, soft_confusion_matrix
 from corelib.losses.contrastive import (
@@ -57,6 +58,7 @@ __all__ = [
     "approx_ndcg",
     "click_loss",
     "confusion_loss",
+    "cosine_adapter_loss",
     "coverage",
     "dco_loss",
     "el2n_scores",
