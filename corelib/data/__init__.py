@@ -1,10 +1,12 @@
 """The data sets of the book: one function each, offline, from dependencies that are pinned and verified."""
 
+from corelib.data.alpaca_farm import alpaca_farm
 from corelib.data.cub200 import cub200
 from corelib.data.digits import digits
 from corelib.data.glyphs import Glyphs, glyphs
 from corelib.data.labelled_images import LabelledImages
 from corelib.data.minilm import MiniLM, MiniLMVectors, minilm_vectors
+from corelib.data.preference_pairs import PreferencePairs
 from corelib.data.rhelp import rhelp
 from corelib.data.rhelp_words import rhelp_words
 from corelib.data.seealso import seealso
@@ -12,21 +14,27 @@ from corelib.data.squad import squad
 from corelib.data.text_retrieval import TextRetrieval
 from corelib.data.wikitext103 import wikitext103
 from corelib.data.word_corpus import WordCorpus
+from corelib.data.word_preferences import RatedWords, rated_words, word_preferences
 
 __all__ = [
     "Glyphs",
     "LabelledImages",
     "MiniLM",
     "MiniLMVectors",
+    "PreferencePairs",
+    "RatedWords",
     "TextRetrieval",
     "WordCorpus",
+    "alpaca_farm",
     "cub200",
     "digits",
     "glyphs",
     "minilm_vectors",
+    "rated_words",
     "rhelp",
     "rhelp_words",
     "seealso",
     "squad",
     "wikitext103",
+    "word_preferences",
 ]
