@@ -24,8 +24,10 @@ AXES = np.linalg.qr(rng.normal(size=(3, 2)))[0]
 
 CALLS = {
     losses.approx_ndcg: dict(scores=SCORES, relevance=np.arange(6) % 4, temperature=0.3, indptr=np.array([0, 2, 6])),
+    losses.class_means: dict(embeddings=POINTS, labels=CLASSES, classes=3),
     losses.click_loss: dict(logits=SCORES, clicks=LABELS, propensity=np.full(6, 0.4), clip=0.1),
     losses.confusion_loss: dict(logits=SCORES, labels=LABELS, sharpness=5.0, threshold=0.4, beta=1.0),
+    losses.contrastive_loss: dict(embeddings=POINTS, labels=CLASSES, pos_margin=0.1, neg_margin=1.0, power=1),
     losses.cosine_adapter_loss: dict(
         cosines=0.1 + np.abs(LISTS) / 4, labels=np.eye(3, 4, dtype=int), slope=np.array([2.0, 5.0, 9.0]),
         offset=np.array([-1.0, -3.0, -2.0]), power=np.array([0.5, 1.0, 2.0]),
@@ -34,6 +36,8 @@ CALLS = {
     losses.dco_loss: dict(log_probability=-np.abs(SCORES), n=4),
     losses.el2n_scores: dict(logits=POINTS, labels=CLASSES),
     losses.entropy_weighted_mixture: dict(logits=POINTS.reshape(2, 3, 3), gamma=2.0),
+    losses.icnn_loss: dict(embeddings=POINTS, labels=CLASSES, k=2, candidates=3),
+    losses.icnn_score: dict(embeddings=POINTS[:2], labels=CLASSES[:2], k=2, targets=POINTS[2:], target_labels=CLASSES[2:]),
     losses.idealized_ranking_accuracy: dict(reference_margin=SCORES, agreement=np.linspace(0.5, 1, 6), beta=0.5, epsilon=0.01),
     losses.info_nce: dict(queries=POINTS[:3], keys=POINTS, temperature=0.3, labels=np.array([0, 4, 2])),
     losses.jeffreys_loss: dict(scores=LISTS, teacher=-LISTS, temperature=0.5, teacher_temperature=0.7, mask=SOME),
@@ -43,10 +47,13 @@ CALLS = {
         pos=SCORES[:2], neg=SCORES[2:], temperature=0.5, margin=0.2, pos_weight=np.array([1.0, 2.0]), neg_weight=np.ones(4),
         pos_indptr=np.array([0, 1, 2]), neg_indptr=np.array([0, 2, 4]),
     ),
+    losses.mixed_pair_loss: dict(embeddings=POINTS, labels=CLASSES, mix=0.4, hardest=3),
     losses.multi_similarity_loss: dict(embeddings=POINTS, labels=CLASSES, alpha=2.0, beta=40.0, base=0.5, epsilon=0.1),
     losses.multi_similarity_miner: dict(embeddings=POINTS, labels=CLASSES, epsilon=0.1),
     losses.ordered_hinge_loss: dict(scores=LISTS, margin=0.1),
     losses.ordered_contrast_loss: dict(scores=SCORES, rank=CLASSES, indptr=np.array([0, 2, 6])),
+    losses.pair_based_loss: dict(embeddings=POINTS, labels=CLASSES, loss=losses.LiftedStructurePairs()),
+    losses.pair_weights: dict(similarity=POINTS @ POINTS.T, labels=CLASSES, loss=losses.BinomialDeviancePairs()),
     losses.pairwise_click_loss: dict(
         logits=POINTS, clicks=np.eye(6, 3, dtype=int), propensity=np.full((6, 3), 0.4), clip=0.1
     ),
@@ -63,6 +70,7 @@ CALLS = {
     ),
     losses.pairwise_softmax_loss: dict(pos=SCORES[:3], neg=LISTS, weight=np.array([1.0, 0.5, 0.0])),
     losses.preference_loss: dict(margin=SCORES, reference_margin=SCORES * 0.5, beta=0.1, gamma=1.0, label_smoothing=0.1),
+    losses.proto_triplet_loss: dict(queries=POINTS[:3], prototypes=POINTS[3:], labels=np.array([0, 1, 0]), margin=0.5),
     losses.ranking_accuracy: dict(chosen=SCORES, rejected=SCORES[::-1].copy()),
     losses.rerank_loss: dict(yes=LISTS, no=-LISTS, weight="sft", direction="sft", threshold=0.2),
     losses.rerank_weights: dict(yes=LISTS, no=-LISTS, weight="unsolved", threshold=0.2, mask=SOME),
@@ -87,6 +95,7 @@ CALLS = {
     losses.thurstone_fidelity_loss: dict(
         predicted=SCORES, mean=SCORES[::-1].copy(), sd=np.linspace(0.1, 1, 6), predicted_sd=np.linspace(1.0, 2, 6), groups=LABELS
     ),
+    losses.triplet_loss: dict(embeddings=POINTS, labels=CLASSES, margin=0.2),
     metrics.average_precision: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.best_f1_threshold: dict(scores=SCORES, labels=LABELS, beta=1.0),
     metrics.bootstrap_interval: dict(values=SCORES, confidence=0.9, method="bca", resamples=200, rng=1),

@@ -175,7 +175,8 @@ def _setup_context(ctx, inputs, output):
 
 
 def _backward(ctx, grad, _grad_of_grad_pos, _grad_of_grad_neg):
-    gradients, indptrs = ctx.saved_tensors[:2], ctx.saved_tensors[2:]
+    saved = ctx.saved_tensors  # torch.utils.checkpoint lets it be read once
+    gradients, indptrs = saved[:2], saved[2:]
     out = [None, None]
     for s, (gradient, indptr) in enumerate(zip(gradients, indptrs, strict=True)):
         if ctx.need[s]:

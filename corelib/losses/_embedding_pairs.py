@@ -1,0 +1,122 @@
+"""All pairs of a labelled batch of embeddings, strip by strip: masks, distances, and a function of each anchor's row.
+
+A strip is a block of complete rows of the n x n matrix. Only its results are kept: the backward pass computes a strip
+again, so that the matrix never exists.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from corelib._checks import check_real
+from corelib.losses._arguments import check_integers, check_values
+from corelib.losses._torch_contrastive import strips
+
+LARGEST = 1e140  # its square, summed over dimensions and pairs, is still finite
+_CLOSE = 1e-6  # squared distances below this share of the squared norms are taken from differences
+_CLOSE_BYTES = 4 << 20
+
+RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def check_points(value: object, name: str) -> Tensor:
+    """``value`` as a matrix, not empty, finite and small enough for squared distances."""
+    check_values(value, name, ndim=2)
+    largest = value.detach().abs().max().item()
+    if largest > LARGEST:
+        raise ValueError(f"{name} must not exceed {LARGEST:g}; got {largest}")
+    return value
+
+
+def check_batch(embeddings: object, labels: object) -> None:
+    """Embeddings, one a row, and the class of each."""
+    check_points(embeddings, "embeddings")
+    check_integers(labels, "labels", embeddings, "embeddings", shape=(len(embeddings),))
+
+
+def check_threshold(value: object, name: str) -> float:
+    """``value`` as a margin whose square is finite."""
+    number = check_real(value, name)
+    if abs(number) > LARGEST:
+        raise ValueError(f"{name} must not exceed {LARGEST:g}; got {number}")
+    return number
+
+
+def by_anchor(function: RowFunction, measure: str, embeddings: Tensor, labels: Tensor) -> Tensor:
+    """``function(matrix, positive, negative)`` of each strip of rows, one below the other.
+
+    ``measure`` says what the float64 matrix holds: "inner" products, "cosine" distances (1 - cosine) or "euclidean"
+    distances. The boolean masks tell pairs of one class, without the anchor itself, from pairs of two.
+    """
+    points, matrix = _prepared(embeddings, measure)
+
+    def of_strip(points: Tensor, start: int, stop: int) -> Tensor:
+        positive = labels[start:stop, None] == labels
+        negative = ~positive
+        positive.diagonal(offset=start).fill_(False)
+        return function(matrix(points[start:stop], points), positive, negative)
+
+    n = len(embeddings)
+    return in_tiles(of_strip, points, strips(n, n, points))
+
+
+def in_tiles(function: Callable[[Tensor, int, int], Tensor], points: Tensor, tiles: list[tuple[int, int]]) -> Tensor:
+    """``function(points, start, stop)`` of all tiles; if they are several, the backward pass computes each again."""
+    if len(tiles) == 1:
+        return function(points, *tiles[0])
+    return torch.cat(
+        [checkpoint(function, points, *tile, use_reentrant=False, preserve_rng_state=False) for tile in tiles]
+    )
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Euclidean distances of float64 rows: a matrix product, and differences where that would cancel."""
+    scale = a.square().sum(1)[:, None] + b.square().sum(1)
+    squared = torch.addmm(scale, a, b.T, alpha=-2)
+    rows = max(1, _CLOSE_BYTES // (8 * a.shape[1]))
+    for i, j in (part.unbind(1) for part in (squared <= _CLOSE * scale).nonzero().split(rows)):
+        squared[i, j] = (a[i] - b[j]).square().sum(1)
+    return squared
+
+
+def origin(points: Tensor) -> Tensor:
+    """What to subtract before :func:`squared_distances`: it takes an offset away, and keeps whole numbers whole."""
+    return points[0].detach()
+
+
+def rounded(loss: Tensor, dtype: torch.dtype) -> Tensor:
+    """``loss`` in the dtype of the embeddings, if it fits."""
+    result = loss.to(dtype)
+    if not bool(result.detach().isfinite().all()):
+        name = str(dtype).removeprefix("torch.")
+        raise ValueError(f"embeddings must be small enough for the loss to stay within {name}")
+    return result
+
+
+def _prepared(embeddings: Tensor, measure: str) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
+    points = embeddings.double()
+    if measure == "inner":
+        return points, lambda a, b: a @ b.T
+    if measure == "cosine":
+        return F.normalize(points), lambda a, b: 1 - a @ b.T
+    return points - origin(points), _Distances.apply
+
+
+class _Distances(torch.autograd.Function):
+    """Euclidean distances, whose derivative at distance 0 is taken as 0."""
+
+    @staticmethod
+    def forward(ctx, a, b):
+        distances = squared_distances(a, b).sqrt_()
+        ctx.save_for_backward(a, b, distances)
+        return distances
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, upstream):
+        a, b, distances = ctx.saved_tensors
+        weight = (upstream / distances).masked_fill_(distances == 0, 0)
+        return weight.sum(1)[:, None] * a - weight @ b, weight.sum(0)[:, None] * b - weight.T @ a
