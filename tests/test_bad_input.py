@@ -27,11 +27,11 @@ CALLS = {
     losses.class_means: dict(embeddings=POINTS, labels=CLASSES, classes=3),
     losses.click_loss: dict(logits=SCORES, clicks=LABELS, propensity=np.full(6, 0.4), clip=0.1),
     losses.confusion_loss: dict(logits=SCORES, labels=LABELS, sharpness=5.0, threshold=0.4, beta=1.0),
-    losses.contrastive_loss: dict(embeddings=POINTS, labels=CLASSES, pos_margin=0.1, neg_margin=1.0, power=1),
     losses.cosine_adapter_loss: dict(
         cosines=0.1 + np.abs(LISTS) / 4, labels=np.eye(3, 4, dtype=int), slope=np.array([2.0, 5.0, 9.0]),
         offset=np.array([-1.0, -3.0, -2.0]), power=np.array([0.5, 1.0, 2.0]),
     ),
+    losses.contrastive_loss: dict(embeddings=POINTS, labels=CLASSES, pos_margin=0.1, neg_margin=1.0, power=1),
     losses.coverage: dict(log_probability=-np.abs(SCORES), n=4),
     losses.dco_loss: dict(log_probability=-np.abs(SCORES), n=4),
     losses.el2n_scores: dict(logits=POINTS, labels=CLASSES),
@@ -98,12 +98,16 @@ CALLS = {
     losses.triplet_loss: dict(embeddings=POINTS, labels=CLASSES, margin=0.2),
     metrics.average_precision: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.best_f1_threshold: dict(scores=SCORES, labels=LABELS, beta=1.0),
+    metrics.best_of_n: dict(scores=SCORES, quality=LABELS, n=2),
     metrics.bootstrap_interval: dict(values=SCORES, confidence=0.9, method="bca", resamples=200, rng=1),
     metrics.bpref: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), judged=np.ones((6, 3), dtype=int)),
     metrics.dcg: dict(scores=POINTS, relevance=np.eye(6, 3), k=2),
     metrics.evaluate: dict(
         scores=POINTS, relevance=np.eye(6, 3, dtype=int), metrics=["ndcg@2", "map", "rbp", "err", "bpref"], min_relevance=1.0,
         persistence=0.8, max_relevance=1.0, judged=np.ones((6, 3), dtype=int),
+    ),
+    metrics.evaluate_clicks: dict(
+        scores=POINTS, clicks=np.eye(3, dtype=int)[CLASSES], propensity=np.full((6, 3), 0.4), metrics=["dcg@2", "map"], clip=0.1, empty=0.0
     ),
     metrics.evaluate_retrieval: dict(embeddings=POINTS, labels=CLASSES, references=-POINTS, reference_labels=CLASSES, empty=0.0),
     metrics.expected_reciprocal_rank: dict(scores=POINTS, relevance=np.eye(6, 3), k=2, max_relevance=1.0),
@@ -114,7 +118,6 @@ CALLS = {
     metrics.paired_bootstrap: dict(a=SCORES, b=SCORES[::-1].copy(), confidence=0.9, resamples=200, rng=1),
     metrics.paired_randomization_test: dict(a=SCORES, b=SCORES[::-1].copy(), resamples=200, rng=1),
     metrics.partial_roc_auc: dict(scores=SCORES, labels=LABELS, max_fpr=0.5),
-    metrics.best_of_n: dict(scores=S, quality=S, n=2),
     metrics.pass_at_k: dict(samples=np.full(6, 4), correct=np.array([0, 1, 4, 2, 3, 1]), k=2),
     metrics.pearson_matrix: dict(x=POINTS, empty=0.0),
     metrics.pooled_average_precision: dict(scores=SCORES, labels=LABELS),
