@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corelib.losses import hard_negatives, top_inner_products
-from corelib.losses import mining
+from corelib.losses import hard_negatives, mining, top_inner_products
 
 
 def full_sort(products, k):

@@ -125,7 +125,7 @@ def test_stabilise_changes_u_and_not_w():
 
 
 def test_upstream_gradient_scales_the_step():
-    (layer, W, *_), = train_both(ZLoss(), 1, 0.2)
+    (_, W, *_), = train_both(ZLoss(), 1, 0.2)
     other = SphericalLinear(6, 60, ZLoss(), weight=torch.randn(60, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) / 6**0.5)
     generator = torch.Generator().manual_seed(1)
     torch.randn(60, 6, dtype=torch.float64, generator=generator)

@@ -210,7 +210,7 @@ def test_item_response_recovers_what_made_the_answers():
 
 
 def test_standard_errors_cover_the_truth():
-    answers, ability, difficulty, _ = simulate(2000, 200, spread=0)
+    answers, _, difficulty, _ = simulate(2000, 200, spread=0)
     fit = fit_item_response(answers, ability_precision=0.1, difficulty_precision=0.01)
     off = (fit.difficulty - fit.difficulty.mean() - difficulty + difficulty.mean()) / fit.difficulty_error
     assert 0.8 < off.std() < 1.3
