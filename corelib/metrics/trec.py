@@ -339,7 +339,7 @@ def _check_table(table: object, name: str, kind: type) -> None:
     """An error unless ``table`` maps strings to mappings of strings to finite numbers of a kind."""
     if not isinstance(table, Mapping):
         raise TypeError(f"{name} must be a mapping of queries to mappings; got {type(table).__name__}")
-    wanted = "integers" if kind is numbers.Integral else "real numbers"
+    wanted = "integers" if kind is numbers.Integral else "real numbers up to float64"
     for query, row in table.items():
         if not isinstance(query, str):
             raise TypeError(f"the queries of {name} must be strings; got {query!r}")
@@ -350,7 +350,7 @@ def _check_table(table: object, name: str, kind: type) -> None:
         for wrong in {type(document) for document in row if not isinstance(document, str)}:
             raise TypeError(f"the documents of {name}[{query!r}] must be strings; got {wrong.__name__}")
         for found in set(map(type, row.values())):
-            if issubclass(found, bool | np.bool) or not issubclass(found, kind):
+            if issubclass(found, bool | np.bool | np.longdouble) or not issubclass(found, kind):
                 raise TypeError(f"{name}[{query!r}] must map documents to {wanted}; got {found.__name__}")
         for document, value in row.items():
             if kind is numbers.Real and not _is_finite(value):
