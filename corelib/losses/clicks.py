@@ -15,7 +15,7 @@ from corelib.losses._arguments import (
     check_values,
     reduce,
 )
-from corelib.losses.pairwise import mann_whitney_loss
+from corelib.losses._pairs import pair_loss
 
 _CHUNK = 1 << 20  # numbers gathered together
 _LARGEST = 1e280  # score whose differences can be summed
@@ -135,8 +135,8 @@ def pairwise_click_loss(
 
     Notes
     -----
-    O(users items): the weight of a pair is a product, so two sums of ``mann_whitney_loss`` give all pairs of a user,
-    clicked against all minus clicked against clicked. Source: Saito, "Unbiased Pairwise Learning from Biased Implicit
+    O(users items): the weight of a pair is a product, so two sums as in ``mann_whitney_loss`` give all pairs of all
+    users, clicked against not clicked and clicked against clicked. Source: Saito, "Unbiased Pairwise Learning from Biased Implicit
     Feedback" (ICTIR 2020).
 
     Examples
@@ -156,22 +156,32 @@ def pairwise_click_loss(
     clicks, weight = _weights(logits, clicks, propensity, clip)
     check_bool(nonnegative, "nonnegative")
     check_reduction(reduction)
-    losses = 0 * logits.double().sum(1)
-    active = clicks.any(1).nonzero()[:, 0]
-    if len(active):
-        rows = zip(logits[active].double(), clicks[active], weight[active].double(), strict=True)
-        losses = losses.index_put((active,), torch.stack([_user_loss(*row, nonnegative) for row in rows]))
+    scores, weight = logits.double(), weight.double()
+    pos, pos_indptr = _by_user(scores, clicks)
+    neg, neg_indptr = _by_user(scores, ~clicks)
+    w, _ = _by_user(weight, clicks)
+    losses = 0 * scores.sum(1)
+    if len(pos) and len(neg):
+        losses = losses + _pair_sums(pos, neg, w, None, pos_indptr, neg_indptr)
+    if len(pos) and not nonnegative:
+        # Between clicked items w_i (1 - w_j) is not positive; the sum includes i = j, which is no pair.
+        losses = losses - _pair_sums(pos, pos, w, w - 1, pos_indptr, pos_indptr)
+        losses = losses + math.log(2) * (weight * (weight - 1)).sum(1)
     return reduce(losses / (items * (items - 1)), reduction).to(logits.dtype)
 
 
-def _user_loss(scores: torch.Tensor, clicked: torch.Tensor, weight: torch.Tensor, nonnegative: bool) -> torch.Tensor:
-    pos, w = scores[clicked], weight[clicked]
-    if nonnegative:
-        neg = scores[~clicked]
-        return mann_whitney_loss(pos, neg, pos_weight=w, reduction="sum") if len(neg) else 0 * pos.sum()
-    against_all = mann_whitney_loss(pos, scores, pos_weight=w, reduction="sum")
-    against_clicked = mann_whitney_loss(pos, pos, pos_weight=w, neg_weight=w, reduction="sum")
-    return against_all - against_clicked - math.log(2) * (w * (1 - w)).sum()
+def _by_user(values: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The chosen values, user after user, and where each user begins."""
+    return values[chosen], F.pad(chosen.sum(1).cumsum(0), (1, 0))
+
+
+def _pair_sums(pos, neg, pos_weight, neg_weight, pos_indptr, neg_indptr) -> torch.Tensor:
+    """The weighted sum of log(1 + exp(neg - pos)) over the pairs of each user."""
+    need = torch.is_grad_enabled() and pos.requires_grad
+    sums, _, _ = pair_loss(
+        pos, neg, pos_weight, neg_weight, pos_indptr, neg_indptr, "softplus", 1.0, 0.0, False, need, need
+    )
+    return sums
 
 
 class _SquaredClickLoss(torch.autograd.Function):
