@@ -39,7 +39,7 @@ CALLS = {
     losses.icnn_loss: dict(embeddings=POINTS, labels=CLASSES, k=2, candidates=3),
     losses.icnn_score: dict(embeddings=POINTS[:2], labels=CLASSES[:2], k=2, targets=POINTS[2:], target_labels=CLASSES[2:]),
     losses.idealized_ranking_accuracy: dict(reference_margin=SCORES, agreement=np.linspace(0.5, 1, 6), beta=0.5, epsilon=0.01),
-    losses.info_nce: dict(queries=POINTS[:3], keys=POINTS, temperature=0.3, labels=np.array([0, 4, 2])),
+    losses.info_nce: dict(queries=POINTS[:3], keys=POINTS, temperature=0.3, labels=np.array([0, 4, 2]), hard_negatives=POINTS.reshape(3, 2, 3), key_ids=CLASSES, mask=POINTS.T[:, :6] > 0.2),
     losses.jeffreys_loss: dict(scores=LISTS, teacher=-LISTS, temperature=0.5, teacher_temperature=0.7, mask=SOME),
     losses.list_kl_loss: dict(scores=LISTS, teacher=-LISTS, temperature=0.5, teacher_temperature=0.7, mask=SOME),
     losses.loss_weights: dict(losses=np.abs(SCORES), r=0.5, delta=1.0),
@@ -96,6 +96,10 @@ CALLS = {
         predicted=SCORES, mean=SCORES[::-1].copy(), sd=np.linspace(0.1, 1, 6), predicted_sd=np.linspace(1.0, 2, 6), groups=LABELS
     ),
     losses.triplet_loss: dict(embeddings=POINTS, labels=CLASSES, margin=0.2),
+    losses.weighted_info_nce: dict(
+        queries=POINTS[:3], keys=POINTS, temperature=0.3, beta=2.0, gamma=0.5, detach=False, weight=np.array([1.0, 0.5, 0.0]),
+        labels=np.array([0, 4, 2]), hard_negatives=POINTS.reshape(3, 2, 3), key_ids=CLASSES, mask=POINTS.T[:, :6] > 0.2,
+    ),
     metrics.average_precision: dict(scores=POINTS, relevance=np.eye(6, 3, dtype=int), k=2),
     metrics.best_f1_threshold: dict(scores=SCORES, labels=LABELS, beta=1.0),
     metrics.best_of_n: dict(scores=SCORES, quality=LABELS, n=2),
