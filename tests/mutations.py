@@ -54,6 +54,13 @@ MUTATIONS = (
         new="    centred = x\n    coefficients = centred @ eigenvectors\n    shrunk = coefficients / (eigenvalues + variance)",
         chapter="book/score-matching/gaussian-score.ipynb",
     ),
+    Mutation(
+        name="preference losses without their reference",
+        file="corelib/losses/preference.py",
+        old="u = margin - gamma * reference_margin",
+        new="u = margin",
+        chapter="book/pairs/preference-ranking.ipynb",
+    ),
 )
 
 
