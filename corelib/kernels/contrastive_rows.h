@@ -103,39 +103,90 @@ static void KS_TYPED(ks_multi_similarity)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t 
     }
 }
 
-/* Cross-entropy of the target among n similarities at temperature 1 / slope; they become the derivative of weight
- * times that. */
-KS_MULTIVERSION
-double KS_TYPED(ks_info_nce_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t target, double slope, double weight) {
-    KS_REAL top = KS_TYPED(largest)(s, 0, n, 1, s[0]);
-    double behind = (double)top - (double)s[target];
-    double sum = KS_TYPED(exponentials)(s, 0, n, 1, (KS_REAL)slope, top, 0, -(KS_REAL)INFINITY);
-    double at_target = (double)s[target];
-    double factor = weight * slope / sum;
-    KS_TYPED(multiply)(s, 0, n, (KS_REAL)factor);
-    s[target] = (KS_REAL)((at_target - sum) * factor);
-    return behind * slope + log(sum);
-}
-
-static void KS_TYPED(ks_info_nce)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, const int64_t *targets, double temperature,
-                                  double weight, double *losses) {
-#pragma omp parallel for schedule(dynamic, 4)
-    for (ptrdiff_t r = 0; r < rows; r++)
-        losses[r] = KS_TYPED(ks_info_nce_row)(s + r * n, n, targets[r], 1.0 / temperature, weight);
+/* The sum of exp(slope * (s[i] - top)) over a row, which stays as it is; top is its largest entry. */
+KS_INLINE double KS_TYPED(shifted_sum)(const KS_REAL *s, ptrdiff_t n, double slope, KS_REAL *top) {
+    double sum = 0.0;
+    *top = KS_TYPED(largest)(s, 0, n, 1, -(KS_REAL)INFINITY);
+    for (ptrdiff_t first = 0; first < n; first += KS_COLUMNS) {
+        KS_REAL block[KS_COLUMNS];
+        ptrdiff_t width = n - first < KS_COLUMNS ? n - first : KS_COLUMNS;
+        memcpy(block, s + first, (size_t)width * sizeof *block);
+        sum += KS_TYPED(exponentials)(block, 0, width, 1, (KS_REAL)slope, *top, 0, -(KS_REAL)INFINITY);
+    }
+    return sum;
 }
 
 /* log(sum of exp(slope * s[i])) / slope over a row. */
 KS_MULTIVERSION
 double KS_TYPED(ks_row_lse)(const KS_REAL *s, ptrdiff_t n, double slope) {
-    KS_REAL top = KS_TYPED(largest)(s, 0, n, 1, s[0]);
-    double sum = 0.0;
-    for (ptrdiff_t first = 0; first < n; first += KS_COLUMNS) {
-        KS_REAL block[KS_COLUMNS];
-        ptrdiff_t width = n - first < KS_COLUMNS ? n - first : KS_COLUMNS;
-        memcpy(block, s + first, (size_t)width * sizeof *block);
-        sum += KS_TYPED(exponentials)(block, 0, width, 1, (KS_REAL)slope, top, 0, -(KS_REAL)INFINITY);
-    }
+    KS_REAL top;
+    double sum = KS_TYPED(shifted_sum)(s, n, slope, &top);
     return (double)top + log(sum) / slope;
+}
+
+/* s becomes -s, except where it is minus infinity. */
+KS_INLINE void KS_TYPED(mirror)(KS_REAL *s, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++) s[i] = s[i] > -(KS_REAL)INFINITY ? -s[i] : s[i];
+}
+
+KS_INLINE ptrdiff_t KS_TYPED(count_kept)(const KS_REAL *s, ptrdiff_t n) {
+    ptrdiff_t kept = 0;
+    for (ptrdiff_t i = 0; i < n; i++) kept += s[i] > -(KS_REAL)INFINITY;
+    return kept;
+}
+
+/* InfoNCE of one row whose pairs to leave out are minus infinity, at temperature 1 / slope. With
+ * x = log(mean weight of the negatives * their sum of exp(slope * s)) - slope * s[target], weights exp(beta * s):
+ * returns the loss softplus(x), times sigmoid(x)^gamma; its derivative by s is *scale times what s becomes. */
+KS_MULTIVERSION
+double KS_TYPED(ks_info_nce_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t target, double slope, double beta, double gamma,
+                                 int detach, double *scale) {
+    double own = (double)s[target], steep = slope + beta, log_mean = 0.0;
+    int easiest = beta < 0, flips = easiest && steep >= 0;
+    KS_REAL top, far_end = 0;
+    s[target] = -(KS_REAL)INFINITY;
+    if (beta != 0.0) {
+        double kept = (double)KS_TYPED(count_kept)(s, n);
+        if (easiest) KS_TYPED(mirror)(s, n);
+        log_mean = log(KS_TYPED(shifted_sum)(s, n, fabs(beta), &far_end) / kept);
+        if (flips) KS_TYPED(mirror)(s, n);
+    }
+    top = KS_TYPED(largest)(s, 0, n, 1, -(KS_REAL)INFINITY);
+    double sum = KS_TYPED(exponentials)(s, 0, n, 1, (KS_REAL)fabs(steep), top, 0, -(KS_REAL)INFINITY);
+    s[target] = (KS_REAL)-sum;
+    *scale = 0.0;
+    if (sum == 0.0) return 0.0; /* no negative is left */
+    if (flips) log_mean -= beta * ((double)top + (double)far_end);
+    double centre = easiest && !flips ? -(double)top : (double)top;
+    double x = slope * (centre - own) + log(sum) - log_mean;
+    double e = exp(-fabs(x));
+    double loss = (x > 0 ? x : 0.0) + log1p(e);
+    double missed = (x > 0 ? 1.0 : e) / (1.0 + e); /* 1 - the probability of the target */
+    double derivative = missed;
+    if (gamma != 0.0) {
+        double focus = exp(gamma * (x - loss)); /* missed^gamma */
+        derivative = focus * (detach ? missed : missed + gamma * (1.0 - missed) * loss);
+        loss *= focus;
+    }
+    *scale = derivative * slope / sum;
+    return loss;
+}
+
+static void KS_TYPED(ks_info_nce)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, const int64_t *targets, double temperature,
+                                  double beta, double gamma, int detach, double *losses, double *scales) {
+#pragma omp parallel for schedule(dynamic, 4)
+    for (ptrdiff_t r = 0; r < rows; r++)
+        losses[r] = KS_TYPED(ks_info_nce_row)(s + r * n, n, targets[r], 1.0 / temperature, beta, gamma, detach,
+                                              scales + r);
+}
+
+/* Row r becomes minus infinity at the columns twins[first[r]] .. twins[last[r] - 1], except at own[r]. */
+static void KS_TYPED(ks_leave_out)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, const int64_t *own, const int64_t *twins,
+                                   const int64_t *first, const int64_t *last) {
+#pragma omp parallel for schedule(dynamic, 4)
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (int64_t i = first[r]; i < last[r]; i++)
+            if (twins[i] != own[r]) s[r * n + twins[i]] = -(KS_REAL)INFINITY;
 }
 
 /* Adds `rows` rows of `width` columns, `stride` apart, to the running sums of exp(slope * (s - top)) per
@@ -155,8 +206,10 @@ void KS_TYPED(ks_add_columns)(const KS_REAL *s, ptrdiff_t rows, ptrdiff_t stride
         for (ptrdiff_t j = 0; j < width; j++) sums[j] += (double)KS_REAL_EXP(slope * (s[r * stride + j] - above[j]));
 }
 
-static void KS_TYPED(ks_both_sums)(const KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t start, double temperature,
-                                   double *row_lse, double *matched, KS_REAL *column_top, double *column_sum) {
+/* The last n - columns entries of a row are candidates that look for no row. */
+static void KS_TYPED(ks_both_sums)(const KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t columns, ptrdiff_t start,
+                                   double temperature, double *row_lse, double *matched, KS_REAL *column_top,
+                                   double *column_sum) {
 #pragma omp parallel
     {
 #pragma omp for schedule(static) nowait
@@ -165,31 +218,32 @@ static void KS_TYPED(ks_both_sums)(const KS_REAL *s, ptrdiff_t rows, ptrdiff_t n
             matched[start + r] = (double)s[r * n + start + r];
         }
 #pragma omp for schedule(static)
-        for (ptrdiff_t first = 0; first < n; first += KS_COLUMNS) {
-            ptrdiff_t width = n - first < KS_COLUMNS ? n - first : KS_COLUMNS;
+        for (ptrdiff_t first = 0; first < columns; first += KS_COLUMNS) {
+            ptrdiff_t width = columns - first < KS_COLUMNS ? columns - first : KS_COLUMNS;
             KS_TYPED(ks_add_columns)(s + first, rows, n, width, (KS_REAL)(1.0 / temperature), column_top + first,
                                      column_sum + first);
         }
     }
 }
 
-/* Replaces a row by factor * (its softmax over the row + its share of each column's softmax), less 2 * factor
- * at `self`, which is weight * d loss / d s of the two cross-entropies together. */
+/* Replaces a row by its softmax over the row plus its share of each column's softmax, less 2 at `self`: the
+ * temperature times d loss / d s of the two cross-entropies together. */
 KS_MULTIVERSION
-void KS_TYPED(ks_both_weights_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t self, double slope, double row_lse,
-                                   const double *column_lse, double factor) {
-    KS_REAL steep = (KS_REAL)slope, row = (KS_REAL)row_lse, scale = (KS_REAL)factor;
+void KS_TYPED(ks_both_weights_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t columns, ptrdiff_t self, double slope,
+                                   double row_lse, const double *column_lse) {
+    KS_REAL steep = (KS_REAL)slope, row = (KS_REAL)row_lse;
     double here = s[self];
     double at_self = expm1(slope * (here - row_lse)) + expm1(slope * (here - column_lse[self]));
-    for (ptrdiff_t j = 0; j < n; j++)
-        s[j] = scale * (KS_REAL_EXP(steep * (s[j] - row)) + KS_REAL_EXP(steep * (s[j] - (KS_REAL)column_lse[j])));
-    s[self] = (KS_REAL)(factor * at_self);
+    for (ptrdiff_t j = 0; j < columns; j++)
+        s[j] = KS_REAL_EXP(steep * (s[j] - row)) + KS_REAL_EXP(steep * (s[j] - (KS_REAL)column_lse[j]));
+    for (ptrdiff_t j = columns; j < n; j++) s[j] = KS_REAL_EXP(steep * (s[j] - row));
+    s[self] = (KS_REAL)at_self;
 }
 
-static void KS_TYPED(ks_both_weights)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t start, double temperature,
-                                      const double *row_lse, const double *column_lse, double weight) {
+static void KS_TYPED(ks_both_weights)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t columns, ptrdiff_t start,
+                                      double temperature, const double *row_lse, const double *column_lse) {
 #pragma omp parallel for schedule(static)
     for (ptrdiff_t r = 0; r < rows; r++)
-        KS_TYPED(ks_both_weights_row)(s + r * n, n, start + r, 1.0 / temperature, row_lse[start + r], column_lse,
-                                      weight / temperature);
+        KS_TYPED(ks_both_weights_row)(s + r * n, n, columns, start + r, 1.0 / temperature, row_lse[start + r],
+                                      column_lse);
 }

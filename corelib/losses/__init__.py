@@ -4,9 +4,7 @@ from corelib.losses.calibration import cosine_adapter_loss
 from corelib.losses.clicks import click_loss, pairwise_click_loss, squared_click_loss
 from corelib.losses.confusion import confusion_loss, soft_confusion_matrix
 from corelib.losses.contrastive import (
-    InfoNCELoss,
     MultiSimilarityLoss,
-    info_nce,
     multi_similarity_loss,
     multi_similarity_miner,
 )
@@ -17,6 +15,7 @@ from corelib.losses.entropy import entropy_weighted_mixture, softmax_entropy
 from corelib.losses.exponential import pairwise_exponential_loss
 from corelib.losses.hinge import ordered_hinge_loss, pairwise_hinge_loss, pairwise_squared_hinge_loss
 from corelib.losses.icnn import icnn_loss, icnn_score
+from corelib.losses.infonce import InfoNCELoss, info_nce, weighted_info_nce
 from corelib.losses.listwise import (
     jeffreys_loss,
     list_kl_loss,
@@ -125,4 +124,5 @@ __all__ = [
     "thurstone_fidelity_loss",
     "top_inner_products",
     "triplet_loss",
+    "weighted_info_nce",
 ]

@@ -42,53 +42,6 @@ def multi_similarity(
     return _mean(losses, embeddings), grad
 
 
-def info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    labels: Tensor | None,
-    temperature: float,
-    symmetric: bool,
-    need_queries: bool,
-    need_keys: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss, and its gradients (empty unless needed) with respect to queries and keys."""
-    n = len(queries)
-    grad_queries = queries.new_empty(queries.shape if need_queries else 0)
-    grad_keys = keys.new_zeros(keys.shape if need_keys else 0)
-    weigh = _weigh_both_ways if symmetric else _weigh_rows
-    losses = np.empty(n)
-    for start, stop, weights in weigh(queries, keys, labels, temperature, losses, need_queries or need_keys):
-        if need_queries:
-            torch.mm(weights, keys, out=grad_queries[start:stop])
-        if need_keys:
-            grad_keys.addmm_(weights.T, queries[start:stop])
-    return _mean(losses, queries), grad_queries, grad_keys
-
-
-def _weigh_rows(queries, keys, labels, temperature, losses, need_weights):
-    n = len(queries)
-    targets = np.arange(n) if labels is None else labels.long().contiguous().numpy()
-    for start, stop, strip in _similarity_strips(queries, keys):
-        kernel.info_nce(strip.numpy(), targets[start:stop], temperature, 1 / n, losses[start:stop])
-        yield start, stop, strip
-
-
-def _weigh_both_ways(queries, keys, labels, temperature, losses, need_weights):
-    n = len(queries)
-    row_lse, matched, column_sum = np.empty(n), np.empty(n), np.zeros(n)
-    column_top = queries.new_full((n,), -torch.inf).numpy()
-    for start, stop, strip in _similarity_strips(queries, keys):
-        kernel.both_sums(strip.numpy(), start, temperature, row_lse, matched, column_top, column_sum)
-    column_lse = column_top + temperature * np.log(column_sum)
-    losses[:] = (0.5 * (row_lse + column_lse) - matched) / temperature
-    if not need_weights:
-        return
-    again = [(0, n, strip)] if stop - start == n else _similarity_strips(queries, keys)
-    for start, stop, strip in again:
-        kernel.both_weights(strip.numpy(), start, temperature, row_lse, column_lse, 0.5 / n)
-        yield start, stop, strip
-
-
 def _similarity_strips(rows: Tensor, columns: Tensor):
     """Row ranges and their block of ``rows @ columns.T``, all in the same memory."""
     blocks = strips(len(rows), len(columns), rows)
