@@ -51,13 +51,13 @@ def by_anchor(function: RowFunction, measure: str, embeddings: Tensor, labels: T
     ``measure`` says what the float64 matrix holds: "inner" products, "cosine" distances (1 - cosine) or "euclidean"
     distances. The boolean masks tell pairs of one class, without the anchor itself, from pairs of two.
     """
-    points, matrix = _prepared(embeddings, measure)
+    points, matrix = prepared(embeddings, measure)
 
     def of_strip(points: Tensor, start: int, stop: int) -> Tensor:
         positive = labels[start:stop, None] == labels
         negative = ~positive
         positive.diagonal(offset=start).fill_(False)
-        return function(matrix(points[start:stop], points), positive, negative)
+        return function(matrix.apply(points[start:stop], points), positive, negative)
 
     n = len(embeddings)
     return in_tiles(of_strip, points, strips(n, n, points))
@@ -77,7 +77,7 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     scale = a.square().sum(1)[:, None] + b.square().sum(1)
     squared = torch.addmm(scale, a, b.T, alpha=-2)
     rows = max(1, _CLOSE_BYTES // (8 * a.shape[1]))
-    for i, j in (part.unbind(1) for part in (squared <= _CLOSE * scale).nonzero().split(rows)):
+    for i, j in (part.unbind(1) for part in (squared <= scale.mul_(_CLOSE)).nonzero().split(rows)):
         squared[i, j] = (a[i] - b[j]).square().sum(1)
     return squared
 
@@ -96,21 +96,25 @@ def rounded(loss: Tensor, dtype: torch.dtype) -> Tensor:
     return result
 
 
-def _prepared(embeddings: Tensor, measure: str) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
-    points = embeddings.double()
-    if measure == "inner":
-        return points, lambda a, b: a @ b.T
-    if measure == "cosine":
-        return F.normalize(points), lambda a, b: 1 - a @ b.T
-    return points - origin(points), _Distances.apply
+class Euclidean(torch.autograd.Function):
+    """Euclidean distances, whose derivative at distance 0 is taken as 0.
 
+    As of every measure with both, ``values`` are plain numbers, ``gradients`` those with respect to ``a`` and ``b``, and
+    ``apply`` is what autograd sees.
+    """
 
-class _Distances(torch.autograd.Function):
-    """Euclidean distances, whose derivative at distance 0 is taken as 0."""
+    @staticmethod
+    def values(a: Tensor, b: Tensor) -> Tensor:
+        return squared_distances(a, b).sqrt_()
+
+    @staticmethod
+    def gradients(upstream: Tensor, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        weight = (upstream / distances).masked_fill_(distances == 0, 0)
+        return weight.sum(1)[:, None] * a - weight @ b, weight.sum(0)[:, None] * b - weight.T @ a
 
     @staticmethod
     def forward(ctx, a, b):
-        distances = squared_distances(a, b).sqrt_()
+        distances = Euclidean.values(a, b)
         ctx.save_for_backward(a, b, distances)
         return distances
 
@@ -118,5 +122,36 @@ class _Distances(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, upstream):
         a, b, distances = ctx.saved_tensors
-        weight = (upstream / distances).masked_fill_(distances == 0, 0)
-        return weight.sum(1)[:, None] * a - weight @ b, weight.sum(0)[:, None] * b - weight.T @ a
+        return Euclidean.gradients(upstream, distances, a, b)
+
+
+class Cosine:
+    """1 minus the inner products of unit vectors."""
+
+    @staticmethod
+    def values(a: Tensor, b: Tensor) -> Tensor:
+        return 1 - a @ b.T
+
+    @staticmethod
+    def gradients(upstream: Tensor, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        return -(upstream @ b), -(upstream.T @ a)
+
+    apply = values
+
+
+class Inner:
+    """Inner products."""
+
+    @staticmethod
+    def apply(a: Tensor, b: Tensor) -> Tensor:
+        return a @ b.T
+
+
+def prepared(embeddings: Tensor, measure: str) -> tuple[Tensor, type]:
+    """The rows in float64 as the measure takes them, and the measure."""
+    points = embeddings.double()
+    if measure == "inner":
+        return points, Inner
+    if measure == "cosine":
+        return F.normalize(points), Cosine
+    return points - origin(points), Euclidean

@@ -155,9 +155,12 @@ def _mixes(
     ``within`` holds the inner products of the class, ``across`` those with all others, whose squared lengths are
     ``lengths``.
     """
-    count = min(hardest, across.shape[1])
-    chosen = across[rows].detach().topk(count, dim=1).indices
-    to_negative = across[rows].gather(1, chosen)[:, None]
+    to_negative, first_to_negative = across[rows][:, None], across
+    if hardest < across.shape[1]:
+        chosen = across[rows].detach().topk(hardest, dim=1).indices
+        to_negative = to_negative.gather(2, chosen[:, None])
+        lengths = lengths[chosen][:, None]
+        first_to_negative = across[:, chosen].transpose(0, 1)
     if with_anchor:
         to_first = first_length = within.diagonal()[rows][:, None, None]
         first_to_negative = to_negative
@@ -165,11 +168,10 @@ def _mixes(
     else:
         to_first = within[rows][:, :, None]
         first_length = within.diagonal()[:, None]
-        first_to_negative = across[:, chosen].transpose(0, 1)
         counts = 1 - torch.eye(len(within), dtype=within.dtype, device=within.device)[rows][:, :, None]
     similarity = share * to_first + (1 - share) * to_negative
     if normalize:
-        squared = share**2 * first_length + (1 - share) ** 2 * lengths[chosen][:, None]
+        squared = share**2 * first_length + (1 - share) ** 2 * lengths
         squared = squared + 2 * share * (1 - share) * first_to_negative
         similarity = similarity / squared.clamp_min(_SMALLEST_NORM**2).sqrt()
     return similarity.flatten(1), counts.expand_as(similarity).flatten(1)

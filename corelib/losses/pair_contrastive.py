@@ -6,7 +6,8 @@ from torch import Tensor
 from corelib._checks import check_choice, check_int
 from corelib._tensors import accepts_numpy
 from corelib.losses._arguments import total_of
-from corelib.losses._embedding_pairs import by_anchor, check_batch, check_threshold, rounded
+from corelib.losses._embedding_pairs import check_batch, check_threshold, prepared, rounded
+from corelib.losses._torch_contrastive import strips
 
 
 @accepts_numpy("embeddings", "labels")
@@ -82,19 +83,79 @@ def contrastive_loss(
         raise ValueError(f"power must be 1 or 2; got {power}")
     check_choice(reduction, "reduction", ("mean", "active", "sum", "none"))
 
-    def of_anchors(distances: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        columns = []
-        for excess, mask in ((distances - near, positive), (far - distances, negative)):
-            cost = excess.clamp_min(0).masked_fill(~mask, 0)
-            columns += [cost.sum(1) if power == 1 else cost.square().sum(1) / 2]
-            columns += [((cost > 0) if reduction == "active" else mask).sum(1)]
-        return torch.stack(columns, dim=1)
-
-    pos, pos_count, neg, neg_count = by_anchor(of_anchors, distance, embeddings, labels).unbind(1)
+    points, matrix = prepared(embeddings, distance)
+    rule = (near, far, power, matrix, reduction == "active")
+    pos, neg, pos_active, neg_active = _PairCosts.apply(points, labels, rule)
     if reduction == "none":
         return rounded(pos + neg, embeddings.dtype)
     if reduction == "sum":
         return rounded(total_of(pos + neg), embeddings.dtype)
-    sides = ((pos, pos_count), (neg, neg_count))
-    means = (total_of(side) / total_of(count).clamp_min(1) for side, count in sides)
-    return rounded(sum(means), embeddings.dtype)
+    if reduction == "mean":
+        sizes = labels.unique(return_counts=True)[1]
+        pos_pairs = int((sizes * (sizes - 1)).sum())
+        counts = pos_pairs, len(labels) * (len(labels) - 1) - pos_pairs
+    else:
+        counts = int(pos_active), int(neg_active)
+    return rounded(total_of(pos) / max(1, counts[0]) + total_of(neg) / max(1, counts[1]), embeddings.dtype)
+
+
+class _PairCosts(torch.autograd.Function):
+    """Costs of the positive and of the negative pairs of each anchor, and how many pairs of each kind cost something.
+
+    Pairs have no order: a strip of rows meets only the columns from its first row on.
+    """
+
+    @staticmethod
+    def forward(ctx, points, labels, rule):
+        ctx.save_for_backward(points, labels)
+        ctx.rule = rule
+        power, count = rule[2], rule[4]
+        costs = points.new_zeros((2, len(points)))
+        active = torch.zeros(2, dtype=torch.int64, device=points.device)
+        for start, stop in strips(len(points), len(points), points):
+            _, positive, excess = _excess(points, labels, start, stop, rule)
+            if count:
+                costly = excess > 0
+                own = int((costly & positive).sum())
+                active += torch.tensor([2 * own, 2 * (int(costly.sum()) - own)], device=active.device)
+            cost = excess if power == 1 else excess.square_().div_(2)
+            own = cost * positive
+            for side, part in enumerate((own, cost.sub_(own))):
+                costs[side, start:stop] += part.sum(1)
+                costs[side, start:] += part.sum(0)
+        ctx.mark_non_differentiable(*(counts := active.unbind()))
+        return *costs.unbind(), *counts
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_pos, grad_neg, *_):
+        points, labels = ctx.saved_tensors
+        power, matrix = ctx.rule[2:4]
+        gradient = torch.zeros_like(points)
+        for start, stop in strips(len(points), len(points), points):
+            distances, positive, excess = _excess(points, labels, start, stop, ctx.rule)
+            slope = excess if power == 2 else (excess > 0).double()
+            upstream = torch.where(
+                positive,
+                grad_pos[start:stop, None] + grad_pos[start:],
+                (-grad_neg)[start:stop, None] - grad_neg[start:],
+            )
+            to_rows, to_columns = matrix.gradients(
+                slope.mul_(upstream), distances, points[start:stop], points[start:]
+            )
+            gradient[start:stop] += to_rows
+            gradient[start:] += to_columns
+        return gradient, None, None
+
+
+def _excess(points: Tensor, labels: Tensor, start: int, stop: int, rule: tuple) -> tuple[Tensor, Tensor, Tensor]:
+    """Distances of rows ``start:stop`` to those from ``start`` on, which are positive, what each pair costs before p.
+
+    A pair that stands in the strip twice, and that of a row with itself, cost nothing the second time.
+    """
+    near, far, _, matrix, _ = rule
+    distances = matrix.values(points[start:stop], points[start:])
+    positive = labels[start:stop, None] == labels[start:]
+    excess = torch.where(positive, distances - near, far - distances).clamp_min_(0)
+    excess[:, : stop - start].triu_(1)
+    return distances, positive, excess
