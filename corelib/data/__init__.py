@@ -4,8 +4,10 @@ from corelib.data.alpaca_farm import alpaca_farm
 from corelib.data.cub200 import cub200
 from corelib.data.digits import digits
 from corelib.data.glyphs import Glyphs, glyphs
+from corelib.data.item_ratings import ItemRatings
 from corelib.data.labelled_images import LabelledImages
 from corelib.data.minilm import MiniLM, MiniLMVectors, minilm_vectors
+from corelib.data.movielens import movielens, movielens_100k
 from corelib.data.preference_pairs import PreferencePairs
 from corelib.data.rhelp import rhelp
 from corelib.data.rhelp_words import rhelp_words
@@ -15,9 +17,11 @@ from corelib.data.text_retrieval import TextRetrieval
 from corelib.data.wikitext103 import wikitext103
 from corelib.data.word_corpus import WordCorpus
 from corelib.data.word_preferences import RatedWords, rated_words, word_preferences
+from corelib.data.yahoo_r3 import yahoo_r3
 
 __all__ = [
     "Glyphs",
+    "ItemRatings",
     "LabelledImages",
     "MiniLM",
     "MiniLMVectors",
@@ -30,6 +34,8 @@ __all__ = [
     "digits",
     "glyphs",
     "minilm_vectors",
+    "movielens",
+    "movielens_100k",
     "rated_words",
     "rhelp",
     "rhelp_words",
@@ -37,4 +43,5 @@ __all__ = [
     "squad",
     "wikitext103",
     "word_preferences",
+    "yahoo_r3",
 ]
