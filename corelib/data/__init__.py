@@ -1,7 +1,10 @@
 """The data sets of the book: one function each, offline, from dependencies that are pinned and verified."""
 
 from corelib.data.alpaca_farm import alpaca_farm
+from corelib.data.caption_groups import CaptionGroups
+from corelib.data.beir import beir
 from corelib.data.cub200 import cub200
+from corelib.data.digit_pairs import digit_groups, digit_pairs
 from corelib.data.digits import digits
 from corelib.data.glyphs import Glyphs, glyphs
 from corelib.data.item_ratings import ItemRatings
@@ -15,11 +18,13 @@ from corelib.data.seealso import seealso
 from corelib.data.squad import squad
 from corelib.data.text_retrieval import TextRetrieval
 from corelib.data.wikitext103 import wikitext103
+from corelib.data.winoground import winoground
 from corelib.data.word_corpus import WordCorpus
 from corelib.data.word_preferences import RatedWords, rated_words, word_preferences
 from corelib.data.yahoo_r3 import yahoo_r3
 
 __all__ = [
+    "CaptionGroups",
     "Glyphs",
     "ItemRatings",
     "LabelledImages",
@@ -30,7 +35,10 @@ __all__ = [
     "TextRetrieval",
     "WordCorpus",
     "alpaca_farm",
+    "beir",
     "cub200",
+    "digit_groups",
+    "digit_pairs",
     "digits",
     "glyphs",
     "minilm_vectors",
@@ -42,6 +50,7 @@ __all__ = [
     "seealso",
     "squad",
     "wikitext103",
+    "winoground",
     "word_preferences",
     "yahoo_r3",
 ]
