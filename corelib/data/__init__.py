@@ -1,8 +1,8 @@
 """The data sets of the book: one function each, offline, from dependencies that are pinned and verified."""
 
 from corelib.data.alpaca_farm import alpaca_farm
-from corelib.data.caption_groups import CaptionGroups
 from corelib.data.beir import beir
+from corelib.data.caption_groups import CaptionGroups
 from corelib.data.cub200 import cub200
 from corelib.data.digit_pairs import digit_groups, digit_pairs
 from corelib.data.digits import digits
