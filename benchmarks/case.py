@@ -12,8 +12,9 @@ class Peer:
     """Another way to do the work of a case.
 
     ``prepare`` gets the data of the case and returns the function that is timed; what it builds is "ready" and not
-    timed. ``predicted`` is how many times faster the library was expected to be, written down before it was first
-    measured. ``reason`` says why that was missed, where it was. A yardstick does other work (a sort, say).
+    timed. Where the work is a sum of equal parts and the whole takes too long, the peer does the ``share`` of it, and its
+    time is divided by that. ``predicted`` is how many times faster the library was expected to be, written down before
+    it was first measured. ``reason`` says why that was missed, where it was. A yardstick does other work (a sort, say).
     """
 
     name: str
@@ -21,6 +22,7 @@ class Peer:
     predicted: float
     needs: tuple[str, ...] = ()
     tolerance: float = 1e-5
+    share: float = 1.0
     yardstick: bool = False
     reason: str = ""
 
@@ -31,7 +33,10 @@ class Peer:
 
 @dataclass(frozen=True)
 class Case:
-    """One piece of work: ``make(full)`` returns its data, at full size or tiny (to warm up)."""
+    """One piece of work: ``make(full)`` returns its data, at full size or tiny (to warm up).
+
+    ``rounds`` bounds the number of rounds where one takes many seconds.
+    """
 
     slug: str
     title: str
@@ -39,3 +44,4 @@ class Case:
     make: Callable[[bool], dict]
     ours: Callable[[dict], Work]
     peers: tuple[Peer, ...]
+    rounds: int | None = None

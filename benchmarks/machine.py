@@ -7,7 +7,18 @@ from pathlib import Path
 
 import corelib
 
-PACKAGES = ("numpy", "torch", "scikit-learn", "pytrec-eval-terrier", "ranx", "pytorch-metric-learning")
+PACKAGES = (
+    "numpy",
+    "torch",
+    "scipy",
+    "scikit-learn",
+    "pytrec-eval-terrier",
+    "ranx",
+    "pytorch-metric-learning",
+    "pykeops",
+    "glicko2",
+    "girth",
+)
 
 
 def describe() -> dict:

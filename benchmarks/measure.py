@@ -44,6 +44,7 @@ def calls_for(work: Work) -> int:
 
 def measure(case: Case, *, rounds: int = ROUNDS, memory: bool = True) -> dict:
     """Median times of the library and of every installed peer, run in turns; ratios within a round."""
+    rounds = min(rounds, case.rounds or rounds)
     data = case.make(True)
     ours = case.ours(data)
     peers = {peer.name: peer.prepare(data) for peer in case.peers if peer.installed}
@@ -66,6 +67,7 @@ def measure(case: Case, *, rounds: int = ROUNDS, memory: bool = True) -> dict:
         "slug": case.slug,
         "title": case.title,
         "size": case.size,
+        "rounds": rounds,
         "others": others,
         "seconds": rounded(statistics.median(times[OURS])),
         "seconds_one_thread": rounded(statistics.median(alone)),
@@ -78,9 +80,10 @@ def outcome(case: Case, peer: Peer, times: dict[str, list[float]], *, memory: bo
     told = {"name": peer.name, "yardstick": peer.yardstick, "predicted": peer.predicted, "installed": peer.installed}
     if not peer.installed:
         return told
-    factors = [theirs / ours for theirs, ours in zip(times[peer.name], times[OURS], strict=True)]
+    whole = [seconds / peer.share for seconds in times[peer.name]]
+    factors = [theirs / ours for theirs, ours in zip(whole, times[OURS], strict=True)]
     return told | {
-        "seconds": rounded(statistics.median(times[peer.name])),
+        "seconds": rounded(statistics.median(whole)),
         "factor": rounded(statistics.median(factors)),
         "lowest": rounded(min(factors)),
         "highest": rounded(max(factors)),

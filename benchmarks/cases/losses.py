@@ -47,6 +47,11 @@ def with_broadcast(data: dict) -> Work:
     return stepped(lambda: softplus((neg[None, :] - pos[:, None]) / temperature).mean(), pos, neg)
 
 
+def squared_hinge(data: dict) -> Work:
+    pos, neg = data["pos"], data["neg"]
+    return stepped(lambda: losses.pairwise_squared_hinge_loss(pos, neg, margin=1.0), pos, neg)
+
+
 def with_sort(data: dict) -> Work:
     scores = torch.cat([data["pos"], data["neg"]]).detach().numpy()
     return lambda: np.sort(scores)
@@ -67,6 +72,11 @@ def class_batch(rows: int, dimensions: int, classes: int):
 
 def multi_similarity(data: dict) -> Work:
     return stepped(lambda: losses.multi_similarity_loss(**data), data["embeddings"])
+
+
+def with_similarity_matrix(data: dict) -> Work:
+    x = data["embeddings"].detach()
+    return lambda: x @ x.T
 
 
 def with_pytorch_metric_learning(data: dict) -> Work:
@@ -128,6 +138,14 @@ CASES = (
         (Peer("numpy.sort of the 2,000,000 scores", with_sort, 2.5, yardstick=True),),
     ),
     Case(
+        "squared-hinge-million",
+        "Squared hinge loss",
+        "1,000,000 x 1,000,000 float32 scores, margin 1",
+        two_sides(1_000_000, 1_000_000, 1.0),
+        squared_hinge,
+        (Peer("numpy.sort of the 2,000,000 scores", with_sort, 1.5, yardstick=True),),
+    ),
+    Case(
         "multi-similarity",
         "Multi-similarity loss with its miner",
         "1,024 x 128, 256 classes",
@@ -142,6 +160,14 @@ CASES = (
                 tolerance=1e-4,
             ),
         ),
+    ),
+    Case(
+        "multi-similarity-large",
+        "Multi-similarity loss with its miner",
+        "16,384 x 128, 4,096 classes",
+        class_batch(16_384, 128, 4096),
+        multi_similarity,
+        (Peer("torch, the similarity matrix alone", with_similarity_matrix, 0.4, yardstick=True),),
     ),
     Case(
         "info-nce-wide",

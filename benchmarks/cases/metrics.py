@@ -1,4 +1,4 @@
-"""Ranking metrics and the area under the ROC curve."""
+"""Ranking metrics, the area under the ROC curve, and rank correlation."""
 
 import warnings
 
@@ -93,6 +93,22 @@ def with_scikit_learn_auc(data: dict) -> Work:
     return lambda: roc_auc_score(data["labels"], data["scores"])
 
 
+def two_scores(full: bool) -> dict:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=1_000_000 if full else 1000)
+    return {"x": x, "y": np.round(x + rng.normal(size=x.size), 2)}
+
+
+def kendall_tau(data: dict) -> Work:
+    return lambda: metrics.kendall_tau(**data)
+
+
+def with_scipy_kendall(data: dict) -> Work:
+    from scipy.stats import kendalltau
+
+    return lambda: kendalltau(**data).statistic
+
+
 CASES = (
     Case(
         "rank-metrics",
@@ -126,5 +142,13 @@ CASES = (
             Peer("scikit-learn roc_auc_score", with_scikit_learn_auc, 40, needs=("sklearn",)),
             Peer("numpy.sort of the scores", lambda data: lambda: np.sort(data["scores"]), 1.5, yardstick=True),
         ),
+    ),
+    Case(
+        "kendall",
+        "Kendall's tau-b",
+        "1,000,000 float64 pairs, one side with ties",
+        two_scores,
+        kendall_tau,
+        (Peer("SciPy kendalltau", with_scipy_kendall, 6, needs=("scipy",)),),
     ),
 )

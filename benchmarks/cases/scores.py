@@ -30,6 +30,22 @@ def with_softmax(data: dict) -> Work:
     return work
 
 
+def with_keops(data: dict) -> Work:
+    import pykeops
+
+    pykeops.set_verbose(False)
+    from pykeops.torch import LazyTensor
+
+    x, points, sigma = data.values()
+
+    def work():
+        squared = ((LazyTensor(x[:, None, :]) - LazyTensor(points[None, :, :])) ** 2).sum(-1)
+        mean = (squared / (-2 * sigma**2)).sumsoftmaxweight(LazyTensor(points[None, :, :]), dim=1)
+        return ((mean - x) / sigma**2).numpy()
+
+    return work
+
+
 CASES = (
     Case(
         "empirical-score",
@@ -37,6 +53,9 @@ CASES = (
         "1,024 points x 20,000 data x 64 dimensions, float32",
         points,
         empirical_score,
-        (Peer("torch, matrix product and softmax", with_softmax, 2, tolerance=1e-3),),
+        (
+            Peer("torch, matrix product and softmax", with_softmax, 2, tolerance=1e-3),
+            Peer("KeOps, compiled for the CPU", with_keops, 1, needs=("pykeops",), tolerance=1e-3),
+        ),
     ),
 )

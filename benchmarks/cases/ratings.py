@@ -1,0 +1,131 @@
+"""Ratings of players, and of solvers and items."""
+
+import numpy as np
+
+from benchmarks.case import Case, Peer, Work
+from corelib import ratings
+
+
+def tournament(full: bool) -> dict:
+    """Ten games of everybody; the peer rates only the first players, each of whom costs it the same."""
+    players = 100_000 if full else 200
+    rng = np.random.default_rng(0)
+    rating = rng.normal(1500, 200, players)
+    player = np.tile(np.arange(players), 5)
+    opponent = (player + rng.integers(1, players, len(player))) % players
+    return {
+        "rating": rating,
+        "deviation": rng.uniform(50, 300, players),
+        "volatility": rng.uniform(0.04, 0.08, players),
+        "player": player,
+        "opponent": opponent,
+        "score": (
+            rng.random(len(player)) < 1 / (1 + 10 ** ((rating[opponent] - rating[player]) / 400))
+        ).astype(float),
+    }
+
+
+SAMPLE = 0.02
+
+
+def glicko2_period(data: dict) -> Work:
+    sample = int(SAMPLE * len(data["rating"]))
+
+    def work():
+        new = ratings.glicko2_period(**data)
+        return np.stack([new.rating[:sample], new.deviation[:sample]])
+
+    return work
+
+
+def with_glicko2(data: dict) -> Work:
+    from glicko2 import Player
+
+    sample = int(SAMPLE * len(data["rating"]))
+    games: list[tuple[list, list, list]] = [([], [], []) for _ in range(sample)]
+    for me, other, score in zip(data["player"], data["opponent"], data["score"], strict=True):
+        for a, b, won in ((me, other, score), (other, me, 1 - score)):
+            if a < sample:
+                for column, value in zip(
+                    games[a], (data["rating"][b], data["deviation"][b], won), strict=True
+                ):
+                    column.append(float(value))
+    start = np.stack([data["rating"], data["deviation"], data["volatility"]], axis=1)[:sample].tolist()
+
+    def work():
+        players = [Player(*numbers) for numbers in start]
+        for player, its_games in zip(players, games, strict=True):
+            player.update_player(*its_games)
+        return np.array([[p.rating for p in players], [p.rd for p in players]])
+
+    return work
+
+
+def answers(full: bool) -> dict:
+    rng = np.random.default_rng(0)
+    solvers, items = (1000, 1000) if full else (300, 300)
+    discrimination, difficulty = rng.lognormal(0, 0.3, items), rng.normal(size=items)
+    ability = rng.normal(size=(solvers, 1))
+    right = rng.random((solvers, items)) < 1 / (1 + np.exp(-discrimination * (ability - difficulty)))
+    return {"responses": right.astype(np.uint8), "difficulty": difficulty, "discrimination": discrimination}
+
+
+ITEMS = 0.02
+
+
+def two_parameters(data: dict) -> Work:
+    # the tolerance of girth
+    fit = ratings.fit_item_response
+    return lambda: agreement(fit(data["responses"], model="2pl", tolerance=1e-3).difficulty, data)
+
+
+def with_girth(data: dict) -> Work:
+    from girth import twopl_mml
+
+    first = int(ITEMS * len(data["difficulty"]))
+    responses = np.ascontiguousarray(data["responses"].T[:first].astype(int))
+    return lambda: agreement(twopl_mml(responses)["Difficulty"], data)
+
+
+def agreement(difficulty: np.ndarray, data: dict) -> float:
+    """How well a fit finds the true difficulties: the two maximise different likelihoods (joint, marginal)."""
+    first = int(ITEMS * len(data["difficulty"]))
+    return np.corrcoef(difficulty[:first], data["difficulty"][:first])[0, 1]
+
+
+CASES = (
+    Case(
+        "glicko-2",
+        "A Glicko-2 period",
+        "100,000 players, 10 games each",
+        tournament,
+        glicko2_period,
+        (
+            Peer(
+                "glicko2, timed on 2% of the players",
+                with_glicko2,
+                100,
+                needs=("glicko2",),
+                share=SAMPLE,
+                tolerance=1e-3,
+            ),
+        ),
+    ),
+    Case(
+        "item-response",
+        "2PL item response model",
+        "1,000 solvers x 1,000 items",
+        answers,
+        two_parameters,
+        (
+            Peer(
+                "girth twopl_mml, timed on 2% of the items",
+                with_girth,
+                100,
+                needs=("girth",),
+                share=ITEMS,
+                tolerance=0.03,
+            ),
+        ),
+    ),
+)
