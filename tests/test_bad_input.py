@@ -48,6 +48,9 @@ CALLS = {
         pos_indptr=np.array([0, 1, 2]), neg_indptr=np.array([0, 2, 4]),
     ),
     losses.mixed_pair_loss: dict(embeddings=POINTS, labels=CLASSES, mix=0.4, hardest=3),
+    losses.matryoshka_info_nce: dict(
+        queries=POINTS[:3], keys=POINTS, prefixes=(2, 3), temperature=0.3, normalize=True, labels=np.array([0, 4, 2]), key_ids=CLASSES,
+    ),
     losses.multi_similarity_loss: dict(embeddings=POINTS, labels=CLASSES, alpha=2.0, beta=40.0, base=0.5, epsilon=0.1),
     losses.multi_similarity_miner: dict(embeddings=POINTS, labels=CLASSES, epsilon=0.1),
     losses.ordered_hinge_loss: dict(scores=LISTS, margin=0.1),

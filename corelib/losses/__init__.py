@@ -10,6 +10,7 @@ from corelib.losses.contrastive import (
 )
 from corelib.losses.coverage import coverage, dco_loss
 from corelib.losses.difficulty import el2n_scores, grand_scores
+from corelib.losses.distributed import distributed_info_nce
 from corelib.losses.diversity import pairwise_diversity_loss
 from corelib.losses.entropy import entropy_weighted_mixture, softmax_entropy
 from corelib.losses.exponential import pairwise_exponential_loss
@@ -23,6 +24,7 @@ from corelib.losses.listwise import (
     rerank_loss,
     rerank_weights,
 )
+from corelib.losses.matryoshka import matryoshka_info_nce
 from corelib.losses.mining import hard_negatives, top_inner_products
 from corelib.losses.mixed import mixed_pair_loss
 from corelib.losses.pair_contrastive import contrastive_loss
@@ -81,6 +83,7 @@ __all__ = [
     "cosine_adapter_loss",
     "coverage",
     "dco_loss",
+    "distributed_info_nce",
     "el2n_scores",
     "entropy_weighted_mixture",
     "grand_scores",
@@ -93,6 +96,7 @@ __all__ = [
     "list_kl_loss",
     "loss_weights",
     "mann_whitney_loss",
+    "matryoshka_info_nce",
     "mixed_pair_loss",
     "multi_similarity_loss",
     "multi_similarity_miner",
