@@ -61,6 +61,13 @@ MUTATIONS = (
         new="u = margin",
         chapter="book/pairs/preference-ranking.ipynb",
     ),
+    Mutation(
+        name="the sign of the cosine adapter's slope gradient",
+        file="corelib/losses/calibration.py",
+        old="grad_slope = weighted.sum(1)",
+        new="grad_slope = -weighted.sum(1)",
+        chapter="book/retrieval/cosine-adapter.ipynb",
+    ),
 )
 
 
