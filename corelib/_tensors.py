@@ -84,7 +84,7 @@ def _view_as_tensor(array: np.ndarray, name: str) -> torch.Tensor:
     if not array.dtype.isnative:
         raise TypeError(f"{name} must be in native byte order; got dtype {array.dtype}")
     if any(stride < 0 for stride in array.strides):  # torch has no negative strides
-        array = np.ascontiguousarray(array)
+        array = array.copy()
     with warnings.catch_warnings():  # no function of this library writes to its inputs
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)

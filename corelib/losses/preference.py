@@ -95,7 +95,8 @@ def preference_loss(
         u = margin - gamma * reference_margin
     losses = _preference_losses(u, beta, kind)
     if label_smoothing:
-        losses = torch.lerp(losses, _preference_losses(-u, beta, kind), label_smoothing)
+        flipped = _preference_losses(-u, beta, kind)
+        losses = (1 - label_smoothing) * losses + label_smoothing * flipped  # lerp makes NaN of two infinite losses
     return reduce(losses, reduction)
 
 

@@ -98,6 +98,8 @@ class _DenseSphericalLoss(torch.autograd.Function):
         if loss.shift_invariant:  # s^2 / D and q would cancel where the mean is far from 0
             outputs = outputs - outputs.mean(1, keepdim=True)
         statistics = outputs.gather(1, targets[:, None])[:, 0], outputs.sum(1), (outputs * outputs).sum(1)
+        if not bool(statistics[2].isfinite().all()):
+            raise ValueError(f"outputs are too large: their squares overflow {str(outputs.dtype).removeprefix('torch.')}")
         losses, y, gamma, kappa = _differentiate(loss, *statistics, outputs.shape[1])
         ctx.save_for_backward(outputs, targets, y, gamma, kappa)
         return losses
