@@ -359,7 +359,7 @@ def rank_queries(
 def _refuse_relevance(grade: np.ndarray, indptr: np.ndarray | None, query: int, gain: str) -> None:
     mine, where = place(grade, indptr, query)
     most = _GAINS[gain]
-    at = int(np.flatnonzero(~((mine >= 0) & (mine <= most)))[0])
+    at = int(np.flatnonzero(~((mine >= 0) & (mine.astype(np.float64) <= most)))[0])
     hint = "; numpy.maximum(relevance, 0) counts such judgements as not relevant, as trec_eval does" if mine[at] < 0 else ""
     raise ValueError(
         f"relevance must be between 0 and {most:g} with {gain} gain; the entry at index {at}{where} is {mine[at]}{hint}"

@@ -101,7 +101,10 @@ def fit_bradley_terry(
         hessian = np.diag(precision + np.bincount(loser, spread, players) + np.bincount(winner, spread, players))
         np.subtract.at(hessian, (winner, loser), spread)
         np.subtract.at(hessian, (loser, winner), spread)
-        step = np.linalg.solve(hessian, gradient)
+        try:
+            step = np.linalg.solve(hessian, gradient)
+        except np.linalg.LinAlgError as error:
+            raise ValueError("weight is too large beside precision: in float64, a Newton step is singular") from error
         scale = 1.0
         while (new_value := objective(strength - scale * step)) > value and scale > 1e-10:
             scale /= 2
