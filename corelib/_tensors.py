@@ -83,7 +83,8 @@ def _view_as_tensor(array: np.ndarray, name: str) -> torch.Tensor:
         raise TypeError(f"{name} must hold numbers; got dtype {array.dtype}")
     if not array.dtype.isnative:
         raise TypeError(f"{name} must be in native byte order; got dtype {array.dtype}")
-    if any(stride < 0 for stride in array.strides):  # torch has no negative strides
+    # torch has no negative strides, and a load from an odd address is undefined in C
+    if not array.flags.aligned or any(stride < 0 for stride in array.strides):
         array = array.copy()
     with warnings.catch_warnings():  # no function of this library writes to its inputs
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -2,7 +2,8 @@
  *
  * gcc does not clone the bodies that OpenMP outlines, so a parallel loop calls a KS_MULTIVERSION function per
  * chunk; what that function calls in turn must be KS_INLINE to be compiled for the same level. Nor does gcc vectorise
- * `omp simd reduction` inside a clone: keep several accumulators by hand. */
+ * `omp simd reduction` inside a clone: keep several accumulators by hand. Not under AddressSanitizer: the choice at load
+ * time (an ifunc) would run before the sanitizer is ready. */
 #ifndef KS_SIMD_H
 #define KS_SIMD_H
 
