@@ -18,7 +18,11 @@ KERNELS := setup.py $(wildcard corelib/kernels/*.pyx corelib/kernels/*.h)
 PAGES := _config.yml _toc.yml CONTRIBUTING.md $(shell find book -type f -not -name ledger.md -not -path '*/.ipynb_checkpoints/*') \
 	$(shell find corelib -name '*.py')
 
-.PHONY: book test serve chapter bench test-portable clean help
+# The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
+UNIT_TESTS := $(addprefix ../../,$(wildcard tests/test_losses_*.py tests/test_metrics*.py tests/test_score*.py \
+	tests/test_ratings.py tests/test_bad_input.py))
+
+.PHONY: book test serve chapter bench fuzz test-sanitize wheel test-wheel test-portable clean help
 
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
@@ -43,6 +47,30 @@ bench: $(BUILD)/bench-requirements
 test-portable: $(BUILD)/test-requirements
 	$(PY) tests/portable.py
 
+fuzz: $(BUILD)/test-requirements $(BUILD)/library
+	CORELIB_FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/test_fuzz.py
+
+# No leak check: the interpreter itself keeps memory until it ends. No check that delete frees what new made: a peer in
+# the tests, pytrec_eval, frees it with free. No tests of peak memory: AddressSanitizer keeps freed memory for a while.
+# Python is not instrumented, so the sanitizers are loaded before it. The kernels are in one version only (simd.h).
+test-sanitize: $(BUILD)/test-requirements
+	rm -rf build/sanitize
+	CORELIB_SANITIZE=1 $(PY) setup.py --quiet build --build-base build/sanitize --build-lib build/sanitize/lib --parallel $(JOBS)
+	cd build/sanitize && PYTHONPATH=lib CORELIB_EXPECTED=lib $(ONE_THREAD) \
+		ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		../../$(PY) -P -m pytest -q --capture=sys --rootdir=../.. -p no:cacheprovider \
+		-k "not memory_stays and not memory_is and not memory_does_not_grow and not little_memory" $(UNIT_TESTS)
+
+wheel: $(BUILD)/requirements
+	rm -rf build/wheel
+	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+
+test-wheel: wheel $(BUILD)/test-requirements
+	$(PY) -m pip install --quiet --no-deps --target build/wheel/site build/wheel/corelib-*.whl
+	cd build/wheel && PYTHONPATH=site CORELIB_EXPECTED=site $(ONE_THREAD) \
+		../../$(PY) -P -m pytest -q -n $(JOBS) --rootdir=../.. -p no:cacheprovider $(UNIT_TESTS)
+
 clean:
 	rm -rf _build build book/ledger.md corelib/kernels/*.c corelib/kernels/*.so
 
@@ -52,6 +80,9 @@ help:
 	@echo "make serve                 show the book at http://localhost:$(PORT)"
 	@echo "make chapter NAME=mw-loss  execute one notebook in place"
 	@echo "make bench                 time the library against its peers"
+	@echo "make fuzz                  call every function with random arguments, longer than make test (EXAMPLES=1000 each)"
+	@echo "make test-sanitize         the tests of the library under AddressSanitizer and UBSan (gcc)"
+	@echo "make wheel, test-wheel     build a wheel; test it outside of the source tree"
 	@echo "make test-portable         compare the chapters as if on other machines"
 	@echo "make clean                 remove what was built; the environment stays"
 	@echo "PYTHON=python3.12 chooses the Python of the environment, JOBS=4 the number of parallel tests."

@@ -3,6 +3,7 @@
 Everything else about the package stands in ``pyproject.toml``.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,10 @@ if sys.platform == "win32":
 
 openmp = [] if sys.platform == "darwin" else ["-fopenmp"]  # Apple's clang ships no OpenMP runtime
 optimise = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+sanitize = []
+if os.environ.get("CORELIB_SANITIZE"):  # make test-sanitize
+    sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    optimise += ["-O1", "-g", "-fno-omit-frame-pointer"]
 
 
 def kernels():
@@ -26,8 +31,8 @@ def kernels():
             [str(path)],
             depends=headers,
             include_dirs=[str(folder)],
-            extra_compile_args=optimise + openmp,
-            extra_link_args=openmp,
+            extra_compile_args=optimise + sanitize + openmp,
+            extra_link_args=sanitize + openmp,
         )
         for path in sorted(folder.glob("*.pyx"))
     ]
