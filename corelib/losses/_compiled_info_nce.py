@@ -27,8 +27,9 @@ def one_way(
         rows = slice(start, stop)
         kernel.info_nce(strip.numpy(), own[rows], temperature, beta, gamma, detach, losses[rows], scales[rows])
         if weight is not None:
-            losses[rows] *= weight[rows].numpy()
-            scales[rows] *= weight[rows].numpy()
+            with np.errstate(over="ignore"):  # an infinite loss, as in plain torch
+                losses[rows] *= weight[rows].numpy()
+                scales[rows] *= weight[rows].numpy()
         if any(needs):
             scale = torch.from_numpy(scales[rows, None] / n).to(strip.dtype)
             candidates.add_gradients(start, stop, strip, scale, gradients)
