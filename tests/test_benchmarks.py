@@ -56,6 +56,15 @@ def test_a_peer_that_computes_something_else_stops_the_benchmark():
         check_agreement(case, case.peers[0], math.nan, 1.0)
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.slug)
+def test_the_library_and_its_peers_agree_on_a_tiny_input(case):
+    data = case.make(False)
+    ours = case.ours(data)()
+    for peer in case.peers:
+        if peer.installed and not peer.yardstick:
+            check_agreement(case, peer, ours, peer.prepare(data)())
+
+
 def test_a_peer_that_is_missing_is_reported(monkeypatch):
     case = next(case for case in CASES if case.slug == "ndcg")
     tiny = case.__class__(**{**vars(case), "make": lambda full: case.make(False)})
