@@ -68,6 +68,20 @@ MUTATIONS = (
         new="grad_slope = -weighted.sum(1)",
         chapter="book/retrieval/cosine-adapter.ipynb",
     ),
+    Mutation(
+        name="the margin of a matching without its runner-up",
+        file="corelib/metrics/groups.py",
+        old="        margin=best - second,",
+        new="        margin=best,",
+        chapter="book/metric-learning/test-time-matching.ipynb",
+    ),
+    Mutation(
+        name="clicks multiplied by their propensity",
+        file="corelib/losses/clicks.py",
+        old="torch.where(clicks, 1 / floored, torch.zeros_like(floored))",
+        new="torch.where(clicks, floored, torch.zeros_like(floored))",
+        chapter="book/pairs/rel-mf.ipynb",
+    ),
 )
 
 
