@@ -34,6 +34,9 @@ CALLS = {
     losses.contrastive_loss: dict(embeddings=POINTS, labels=CLASSES, pos_margin=0.1, neg_margin=1.0, power=1),
     losses.coverage: dict(log_probability=-np.abs(SCORES), n=4),
     losses.dco_loss: dict(log_probability=-np.abs(SCORES), n=4),
+    losses.edge_cosine_bce: dict(
+        embeddings=POINTS, pos_edges=np.array([[0, 2, 4], [1, 3, 5]]), neg_edges=np.array([[0, 5], [2, 5]])
+    ),
     losses.el2n_scores: dict(logits=POINTS, labels=CLASSES),
     losses.entropy_weighted_mixture: dict(logits=POINTS.reshape(2, 3, 3), gamma=2.0),
     losses.icnn_loss: dict(embeddings=POINTS, labels=CLASSES, k=2, candidates=3),

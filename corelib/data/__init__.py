@@ -3,7 +3,9 @@
 from corelib.data.alpaca_farm import alpaca_farm
 from corelib.data.beir import beir
 from corelib.data.caption_groups import CaptionGroups
+from corelib.data.cora import cora
 from corelib.data.cub200 import cub200
+from corelib.data.digit_graph import digit_graph
 from corelib.data.digit_pairs import digit_groups, digit_pairs
 from corelib.data.digits import digits
 from corelib.data.glyphs import Glyphs, glyphs
@@ -11,6 +13,7 @@ from corelib.data.item_ratings import ItemRatings
 from corelib.data.labelled_images import LabelledImages
 from corelib.data.minilm import MiniLM, MiniLMVectors, minilm_vectors
 from corelib.data.movielens import movielens, movielens_100k
+from corelib.data.node_graph import NodeGraph
 from corelib.data.preference_pairs import PreferencePairs
 from corelib.data.rhelp import rhelp
 from corelib.data.rhelp_words import rhelp_words
@@ -30,13 +33,16 @@ __all__ = [
     "LabelledImages",
     "MiniLM",
     "MiniLMVectors",
+    "NodeGraph",
     "PreferencePairs",
     "RatedWords",
     "TextRetrieval",
     "WordCorpus",
     "alpaca_farm",
     "beir",
+    "cora",
     "cub200",
+    "digit_graph",
     "digit_groups",
     "digit_pairs",
     "digits",

@@ -12,6 +12,7 @@ from corelib.losses.coverage import coverage, dco_loss
 from corelib.losses.difficulty import el2n_scores, grand_scores
 from corelib.losses.distributed import distributed_info_nce
 from corelib.losses.diversity import pairwise_diversity_loss
+from corelib.losses.edges import edge_cosine_bce
 from corelib.losses.entropy import entropy_weighted_mixture, softmax_entropy
 from corelib.losses.exponential import pairwise_exponential_loss
 from corelib.losses.hinge import ordered_hinge_loss, pairwise_hinge_loss, pairwise_squared_hinge_loss
@@ -84,6 +85,7 @@ __all__ = [
     "coverage",
     "dco_loss",
     "distributed_info_nce",
+    "edge_cosine_bce",
     "el2n_scores",
     "entropy_weighted_mixture",
     "grand_scores",
