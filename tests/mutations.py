@@ -55,6 +55,13 @@ MUTATIONS = (
         chapter="book/score-matching/gaussian-score.ipynb",
     ),
     Mutation(
+        name="the exact layer with repeated targets ignored",
+        file="corelib/losses/spherical.py",
+        old="same = (targets[:, None] == targets).to(H.dtype)",
+        new="same = torch.eye(m, dtype=H.dtype)",
+        chapter="book/training/z-loss.ipynb",
+    ),
+    Mutation(
         name="preference losses without their reference",
         file="corelib/losses/preference.py",
         old="u = margin - gamma * reference_margin",
@@ -81,6 +88,13 @@ MUTATIONS = (
         old="torch.where(clicks, 1 / floored, torch.zeros_like(floored))",
         new="torch.where(clicks, floored, torch.zeros_like(floored))",
         chapter="book/pairs/rel-mf.ipynb",
+    ),
+    Mutation(
+        name="the sign of InfoNCE's stress on hard negatives",
+        file="corelib/losses/infonce.py",
+        old='beta, gamma = check_real(beta, "beta"), check_real(gamma, "gamma")',
+        new='beta, gamma = -check_real(beta, "beta"), check_real(gamma, "gamma")',
+        chapter="book/retrieval/peg.ipynb",
     ),
 )
 
