@@ -1,10 +1,13 @@
 """The data sets of the book: one function each, offline, from dependencies that are pinned and verified."""
 
 from corelib.data.alpaca_farm import alpaca_farm
+from corelib.data.answer_log import answer_log
+from corelib.data.answer_matrix import AnswerMatrix
 from corelib.data.beir import beir
 from corelib.data.caption_groups import CaptionGroups
 from corelib.data.cora import cora
 from corelib.data.cub200 import cub200
+from corelib.data.digit_answers import digit_answers
 from corelib.data.digit_graph import digit_graph
 from corelib.data.digit_pairs import digit_groups, digit_pairs
 from corelib.data.digits import digits
@@ -27,6 +30,7 @@ from corelib.data.word_preferences import RatedWords, rated_words, word_preferen
 from corelib.data.yahoo_r3 import yahoo_r3
 
 __all__ = [
+    "AnswerMatrix",
     "CaptionGroups",
     "Glyphs",
     "ItemRatings",
@@ -39,9 +43,11 @@ __all__ = [
     "TextRetrieval",
     "WordCorpus",
     "alpaca_farm",
+    "answer_log",
     "beir",
     "cora",
     "cub200",
+    "digit_answers",
     "digit_graph",
     "digit_groups",
     "digit_pairs",
