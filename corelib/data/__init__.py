@@ -6,6 +6,7 @@ from corelib.data.answer_matrix import AnswerMatrix
 from corelib.data.beir import beir
 from corelib.data.caption_groups import CaptionGroups
 from corelib.data.cora import cora
+from corelib.data.cifar10 import cifar10
 from corelib.data.cub200 import cub200
 from corelib.data.digit_answers import digit_answers
 from corelib.data.digit_graph import digit_graph
@@ -46,6 +47,7 @@ __all__ = [
     "answer_log",
     "beir",
     "cora",
+    "cifar10",
     "cub200",
     "digit_answers",
     "digit_graph",
