@@ -48,6 +48,14 @@ MUTATIONS = (
         chapter="book/metric-learning/multi-similarity.ipynb",
     ),
     Mutation(
+        name="the sign of the multi-similarity kernel's gradient at the negatives",
+        file="corelib/kernels/contrastive_rows.h",
+        old="(KS_REAL)(sign * weight / denominator)",
+        new="(KS_REAL)(-weight / denominator)",
+        chapter="book/metric-learning/multi-similarity.ipynb",
+        kernel="contrastive",
+    ),
+    Mutation(
         name="the Gaussian score without its mean",
         file="corelib/score/gaussian.py",
         old="    coefficients = centred @ eigenvectors\n    shrunk = coefficients / (eigenvalues + variance)",
@@ -60,6 +68,13 @@ MUTATIONS = (
         old="same = (targets[:, None] == targets).to(H.dtype)",
         new="same = torch.eye(m, dtype=H.dtype)",
         chapter="book/training/z-loss.ipynb",
+    ),
+    Mutation(
+        name="gradient norms without the biases",
+        file="corelib/losses/difficulty.py",
+        old="d * (torch.hypot(a, torch.ones_like(a)) if bias else a)",
+        new="d * a",
+        chapter="book/training/data-diet.ipynb",
     ),
     Mutation(
         name="preference losses without their reference",
