@@ -22,7 +22,7 @@ PAGES := _config.yml _toc.yml CONTRIBUTING.md $(shell find book -type f -not -na
 UNIT_TESTS := $(addprefix ../../,$(wildcard tests/test_losses_*.py tests/test_metrics*.py tests/test_score*.py \
 	tests/test_ratings.py tests/test_bad_input.py))
 
-.PHONY: book test serve chapter bench fuzz test-sanitize wheel test-wheel test-portable clean help
+.PHONY: book test serve chapter bench fuzz test-sanitize wheel test-wheel test-portable test-mutations clean help
 
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
@@ -38,14 +38,17 @@ serve: $(BUILD)/book
 
 chapter: $(BUILD)/library
 	@test -n "$(NAME)" || { echo "which chapter? make chapter NAME=mw-loss"; exit 2; }
-	@test -n "$(wildcard book/*/$(NAME).ipynb)" || { echo "there is no book/*/$(NAME).ipynb"; exit 2; }
-	$(PY) -m corelib.lab.chapter $(wildcard book/*/$(NAME).ipynb)
+	@test -n "$(wildcard book/$(NAME).ipynb book/*/$(NAME).ipynb)" || { echo "there is no $(NAME).ipynb in book/"; exit 2; }
+	$(PY) -m corelib.lab.chapter $(wildcard book/$(NAME).ipynb book/*/$(NAME).ipynb)
 
 bench: $(BUILD)/bench-requirements
 	$(PY) -m benchmarks
 
 test-portable: $(BUILD)/test-requirements
 	$(PY) tests/portable.py
+
+test-mutations: $(BUILD)/test-requirements $(BUILD)/library
+	KEEPING_SCORE_ALL_MUTATIONS=1 $(PYTEST) --dist load -m mutation tests
 
 fuzz: $(BUILD)/test-requirements $(BUILD)/library
 	CORELIB_FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/test_fuzz.py
@@ -84,6 +87,7 @@ help:
 	@echo "make test-sanitize         the tests of the library under AddressSanitizer and UBSan (gcc)"
 	@echo "make wheel, test-wheel     build a wheel; test it outside of the source tree"
 	@echo "make test-portable         compare the chapters as if on other machines"
+	@echo "make test-mutations        break the library in every way that a chapter must notice (make test: some, others each day)"
 	@echo "make clean                 remove what was built; the environment stays"
 	@echo "PYTHON=python3.12 chooses the Python of the environment, JOBS=4 the number of parallel tests."
 

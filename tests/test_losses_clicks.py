@@ -148,7 +148,7 @@ def test_extreme_scores(dtype):
 def test_propensity_zero_matters_only_where_there_is_a_click():
     scores, propensity = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.5])
     assert click_loss(scores, torch.tensor([0, 1]), propensity).isfinite()
-    with pytest.raises(ValueError, match="propensity must be greater than 0 where there is a click; 1 are 0"):
+    with pytest.raises(ValueError, match="propensity must be greater than 0 where there is a click, with a finite inverse; 1 are not"):
         click_loss(scores, torch.tensor([1, 0]), propensity)
 
 
@@ -186,7 +186,7 @@ SEEN = torch.ones(2)
         (lambda: squared_click_loss(U, I, WHO, WHO - 1, SEEN), ValueError, r"click_item must lie in 0..3; got -1..0"),
         (lambda: squared_click_loss(U, I, WHO, WHO[:1], SEEN), ValueError, r"click_item must have shape \(2,\)"),
         (lambda: squared_click_loss(U, I, WHO, WHO, SEEN[:1]), ValueError, r"propensity must have shape \(2,\)"),
-        (lambda: squared_click_loss(U, I, WHO, WHO, SEEN * 0), ValueError, "propensity must be greater than 0 where there is a click; 2 are 0"),
+        (lambda: squared_click_loss(U, I, WHO, WHO, SEEN * 0), ValueError, "propensity must be greater than 0 where there is a click, with a finite inverse; 2 are not"),
         (lambda: squared_click_loss(U, I, WHO, WHO, SEEN, reduction="none"), ValueError, "reduction must be one of 'mean', 'sum'"),
         (lambda: squared_click_loss(U.double() * 1e200, I.double(), WHO, WHO, SEEN.double()), ValueError, "users and items must be small enough"),
         (lambda: pairwise_click_loss(SCORES * 1e300, CLICKS, PROPENSITY), ValueError, "logits must not exceed 1e.280; got 2e.300"),

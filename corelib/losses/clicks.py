@@ -323,6 +323,8 @@ def _inverse(clicks: torch.Tensor, propensity: torch.Tensor, clip: float) -> tor
     if not 0 <= check_real(clip, "clip") <= 1:
         raise ValueError(f"clip must lie in 0..1; got {clip}")
     floored = propensity.clamp_min(clip)
-    if bool((clicks & (floored == 0)).any()):
-        raise ValueError(f"propensity must be greater than 0 where there is a click; {int((clicks & (floored == 0)).sum())} are 0")
-    return torch.where(clicks, 1 / floored, torch.zeros_like(floored))
+    weight = torch.where(clicks, 1 / floored, torch.zeros_like(floored))
+    endless = int(weight.isinf().sum())
+    if endless:
+        raise ValueError(f"propensity must be greater than 0 where there is a click, with a finite inverse; {endless} are not")
+    return weight
