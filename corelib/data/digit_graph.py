@@ -1,5 +1,7 @@
 """Handwritten digits as the nodes of a graph, offline."""
 
+import functools
+
 import numpy as np
 
 from corelib.data.node_graph import NodeGraph
@@ -38,9 +40,7 @@ def digit_graph(rows: np.ndarray, *, neighbours: int = 6) -> NodeGraph:
     >>> graph.features.shape, graph.edges.shape
     ((200, 64), (2, 777))
     """
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = _digits()
     rows = np.asarray(rows)
     if rows.dtype.kind != "i" or rows.ndim != 1:
         raise TypeError(f"rows must be a 1-dimensional array of integers; got {rows.ndim}-dimensional {rows.dtype}")
@@ -48,3 +48,10 @@ def digit_graph(rows: np.ndarray, *, neighbours: int = 6) -> NodeGraph:
         raise ValueError(f"rows must lie in 0..{len(pixels) - 1}; got {rows.min()}..{rows.max()}")
     names = tuple("0123456789")
     return NodeGraph.nearest_neighbours(pixels[rows] / 16, labels[rows].astype(np.int64), names, neighbours=neighbours)
+
+
+@functools.cache
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    return load_digits(return_X_y=True)
