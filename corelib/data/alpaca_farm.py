@@ -1,13 +1,13 @@
 """AlpacaFarm's human cross-annotations: the full-scale set of the chapter on preference rankings."""
 
 import json
-import urllib.request
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from corelib._checks import check_bool
+from corelib.data._download import fetch
 from corelib.data.preference_pairs import PreferencePairs
 
 FILE = "alpaca_farm_human_crossannotations.json"
@@ -53,10 +53,7 @@ def alpaca_farm(folder: str | Path = "data", *, download: bool = False) -> Prefe
     if not path.is_file():
         if not download:
             raise FileNotFoundError(f"no {FILE} in {Path(folder)}; pass download=True to fetch it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        urllib.request.urlretrieve(URL, partial)
-        partial.rename(path)
+        fetch(URL, path)
     votes = _votes(path)
     rows = [(key, first / total) for key, (first, total) in votes.items() if 2 * first != total]
     dev = len(rows) * DEV_PERCENT // 100

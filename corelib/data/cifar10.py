@@ -1,13 +1,12 @@
 """CIFAR-10: what the full scale of a classification chapter puts in the place of the digits."""
 
-import hashlib
 import tarfile
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 
 from corelib._checks import check_bool
+from corelib.data._download import fetch
 from corelib.data.digits import Digits
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -72,15 +71,5 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _download(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / "cifar-10-binary.tar.gz"
-    if not archive.is_file():
-        partial = archive.with_suffix(".part")
-        urllib.request.urlretrieve(URL, partial)
-        partial.rename(archive)
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "md5").hexdigest()
-    if digest != MD5:
-        raise ValueError(f"{archive} is damaged (MD5 {digest}, not {MD5}): delete it and try again")
-    with tarfile.open(archive) as content:
+    with tarfile.open(fetch(URL, folder / "cifar-10-binary.tar.gz", MD5)) as content:
         content.extractall(folder, filter="data")

@@ -1,12 +1,12 @@
 """Cora: papers on machine learning that cite each other, the full-scale graph of the chapter on shifted graphs."""
 
 import tarfile
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 
 from corelib._checks import check_bool
+from corelib.data._download import fetch
 from corelib.data.node_graph import NodeGraph
 
 URL = "https://linqs-data.soe.ucsc.edu/public/lbc/cora.tgz"
@@ -80,12 +80,7 @@ def _read(root: Path) -> NodeGraph:
 
 
 def _download(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / "cora.tgz"
-    if not archive.is_file():
-        partial = archive.with_suffix(".part")
-        urllib.request.urlretrieve(URL, partial)
-        partial.rename(archive)
+    archive = fetch(URL, folder / "cora.tgz")
     try:
         with tarfile.open(archive, "r:gz") as content:
             content.extractall(folder, filter="data")

