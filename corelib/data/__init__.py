@@ -5,8 +5,8 @@ from corelib.data.answer_log import answer_log
 from corelib.data.answer_matrix import AnswerMatrix
 from corelib.data.beir import beir
 from corelib.data.caption_groups import CaptionGroups
-from corelib.data.cora import cora
 from corelib.data.cifar10 import cifar10
+from corelib.data.cora import cora
 from corelib.data.cub200 import cub200
 from corelib.data.digit_answers import digit_answers
 from corelib.data.digit_graph import digit_graph
@@ -46,8 +46,8 @@ __all__ = [
     "alpaca_farm",
     "answer_log",
     "beir",
-    "cora",
     "cifar10",
+    "cora",
     "cub200",
     "digit_answers",
     "digit_graph",
