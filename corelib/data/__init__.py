@@ -16,6 +16,7 @@ from corelib.data.glyphs import Glyphs, glyphs
 from corelib.data.item_ratings import ItemRatings
 from corelib.data.labelled_images import LabelledImages
 from corelib.data.minilm import MiniLM, MiniLMVectors, minilm_vectors
+from corelib.data.mnist import mnist
 from corelib.data.movielens import movielens, movielens_100k
 from corelib.data.node_graph import NodeGraph
 from corelib.data.preference_pairs import PreferencePairs
@@ -56,6 +57,7 @@ __all__ = [
     "digits",
     "glyphs",
     "minilm_vectors",
+    "mnist",
     "movielens",
     "movielens_100k",
     "rated_words",
