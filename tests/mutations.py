@@ -111,6 +111,20 @@ MUTATIONS = (
         new='beta, gamma = -check_real(beta, "beta"), check_real(gamma, "gamma")',
         chapter="book/retrieval/peg.ipynb",
     ),
+    Mutation(
+        name="edges and other pairs of nodes exchanged",
+        file="corelib/losses/edges.py",
+        old="signs[: pos_edges.shape[1]] = -1",
+        new="signs[pos_edges.shape[1] :] = -1",
+        chapter="book/shift/lebed.ipynb",
+    ),
+    Mutation(
+        name="Glicko-2 that trusts every opponent's rating fully",
+        file="corelib/ratings/glicko.py",
+        old="g = 1 / np.sqrt(1 + 3 * (phi / np.pi) ** 2)",
+        new="g = np.ones_like(phi)",
+        chapter="book/judging/easy2hard.ipynb",
+    ),
 )
 
 
