@@ -125,6 +125,13 @@ MUTATIONS = (
         new="g = np.ones_like(phi)",
         chapter="book/judging/easy2hard.ipynb",
     ),
+    Mutation(
+        name="denoising towards the opposite of the clean point",
+        file="corelib/score/matching.py",
+        old="errors = (denoised - clean).to",
+        new="errors = (denoised + clean).to",
+        chapter="book/score-matching/regularized-autoencoders.ipynb",
+    ),
 )
 
 
