@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from corelib.kernels import ratings as kernel
 from corelib.ratings import fit_bradley_terry, fit_item_response, glicko2_period
@@ -63,6 +64,23 @@ def test_glicko_agrees_with_one_player_at_a_time(seed):
         met += [(rating[p], deviation[p], 1 - s) for p, o, s in zip(player, opponent, score) if o == i]
         expected = glicko2_one_player(rating[i], deviation[i], volatility[i], met, 0.8)
         np.testing.assert_allclose([new.rating[i], new.deviation[i], new.volatility[i]], expected, rtol=1e-6)
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    rng = np.random.default_rng(0)
+    player = rng.integers(0, 3000, 20_000)
+    opponent = (player + rng.integers(1, 3000, 20_000)) % 3000
+    games = dict(player=player, opponent=opponent, score=rng.random(20_000))
+    start = rng.normal(1500, 300, 3000), rng.uniform(30, 350, 3000), rng.uniform(0.03, 0.3, 3000)
+    answers = simulate(100, 300)[0]
+    results = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads):
+            new, fit = glicko2_period(*start, **games), fit_item_response(answers, model="2pl")
+        results.append([new.rating, new.deviation, new.volatility, fit.ability, fit.difficulty, fit.discrimination])
+    for other in results[1:]:
+        for a, b in zip(results[0], other):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_glicko_rest_widens_up_to_the_cap():
@@ -153,9 +171,16 @@ def test_item_response_kernel_agrees_with_autograd():
     expected = (torch.nn.functional.softplus(z, threshold=700) - y * z)[seen].sum()
     expected.backward()
     nll, *pulls = kernel.item_response(answers.ravel(), None, None, ability * 20, a, difficulty)
+    pulls, information = pulls[:3], pulls[3:]
     assert nll == pytest.approx(expected.item(), rel=1e-13)
     for pull, parameter in zip(pulls, (theta, b, log_a)):
         np.testing.assert_allclose(pull, parameter.grad, rtol=1e-11, atol=1e-11)
+    z = a * (20 * ability[:, None] - difficulty)
+    weight = (answers != kernel.UNANSWERED) / (2 + np.exp(z) + np.exp(-z))  # p (1 - p)
+    of_ability, of_difficulty = (weight * a**2).sum(1), (weight * a**2).sum(0)
+    cross, of_log_a = -(weight * a * z).sum(0), (weight * z**2).sum(0)
+    for ours, expected in zip(information, (of_ability, of_difficulty, cross, of_log_a)):
+        np.testing.assert_allclose(ours, expected, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("model", ["1pl", "2pl"])
@@ -174,6 +199,13 @@ def test_item_response_agrees_with_a_general_optimiser(model):
     np.testing.assert_allclose(fit.ability, expected.x[:15], atol=2e-4)
     np.testing.assert_allclose(fit.difficulty, expected.x[15:35], atol=2e-4)
     assert fit.log_posterior == pytest.approx(-expected.fun, rel=1e-9)
+
+
+def test_item_response_takes_about_twenty_passes_to_the_mode():
+    answers, *_ = simulate(300, 200)
+    rough, exact = (fit_item_response(answers, model="2pl", tolerance=tolerance) for tolerance in (1e-3, 1e-10))
+    assert exact.iterations <= 40
+    assert np.abs(rough.difficulty - exact.difficulty).max() < 2e-3  # the tolerance is about the error
 
 
 def test_equal_totals_give_equal_difficulty_in_the_rasch_model():

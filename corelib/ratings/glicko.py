@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corelib._checks import check_positive, check_real
+from corelib.kernels import ratings as kernel
 from corelib.ratings._arrays import check_indices, check_range, check_reals
 
 _SCALE = 173.7178
@@ -68,9 +69,9 @@ def glicko2_period(
 
     Notes
     -----
-    O(games + players), vectorised over both; the volatility equation of all players is solved at once by the
-    Illinois variant of regula falsi, to 1e-6 as the source asks. A player without games keeps rating and volatility,
-    and its deviation grows. Source: M. Glickman, "Example of the Glicko-2 system" (2022), steps 1 to 8.
+    O(games + players) in one pass over each; each player's volatility equation is solved by the Illinois variant of
+    regula falsi, to 1e-6 as the source asks. A player without games keeps rating and volatility, and its deviation
+    grows. Source: M. Glickman, "Example of the Glicko-2 system" (2022), steps 1 to 8.
 
     Examples
     --------
@@ -97,55 +98,8 @@ def glicko2_period(
         raise ValueError(f"opponent must differ from player; {int((player == opponent).sum())} games do not")
     score = check_range(check_reals(score, "score", like=("player", len(player))), "score", 0, 1)
 
-    mu, phi = (rating - _CENTRE) / _SCALE, deviation / _SCALE
+    phi = deviation / _SCALE
     g = 1 / np.sqrt(1 + 3 * (phi / np.pi) ** 2)
-    information, surprise = np.zeros(players), np.zeros(players)
-    for me, other, mine in ((player, opponent, score), (opponent, player, 1 - score)):
-        weight = g[other]
-        expected = 0.5 + 0.5 * np.tanh(weight * (mu[me] - mu[other]) / 2)
-        information += np.bincount(me, weight**2 * expected * (1 - expected), players)
-        surprise += np.bincount(me, weight * (mine - expected), players)
-
-    played = information > 0
-    new_volatility = volatility.copy()
-    new_volatility[played] = _solve_volatility(
-        volatility[played], phi[played] ** 2, 1 / information[played], surprise[played] / information[played], tau
-    )
-    widened = phi**2 + new_volatility**2
-    new_phi = 1 / np.sqrt(1 / widened + information)
-    return GlickoRatings(
-        rating=rating + _SCALE * new_phi**2 * surprise,
-        deviation=np.minimum(_SCALE * new_phi, max_deviation),
-        volatility=new_volatility,
-    )
-
-
-def _solve_volatility(volatility, phi2, variance, improvement, tau, tolerance=1e-6) -> np.ndarray:
-    """Step 5: the root of f for every player, between brackets that close in on it."""
-    a = np.log(volatility**2)
-    excess = improvement**2 - phi2 - variance
-
-    def f(x, players=slice(None)):
-        e = np.exp(x)
-        total = phi2[players] + variance[players] + e
-        return e * (excess[players] - e) / (2 * total**2) - (x - a[players]) / tau**2
-
-    low, high = a.copy(), np.empty_like(a)
-    up = excess > 0
-    high[up] = np.log(excess[up])
-    high[~up] = a[~up] - tau
-    open_end = np.flatnonzero(~up)
-    while len(open_end := open_end[f(high[open_end], open_end) < 0]):
-        high[open_end] -= tau
-    f_low, f_high = f(low), f(high)
-    open_bracket = np.flatnonzero(np.abs(high - low) > tolerance)
-    while len(open_bracket):
-        i = open_bracket
-        c = low[i] + (low[i] - high[i]) * f_low[i] / (f_high[i] - f_low[i])
-        f_c = f(c, i)
-        crossed = f_c * f_high[i] <= 0
-        low[i] = np.where(crossed, high[i], low[i])
-        f_low[i] = np.where(crossed, f_high[i], f_low[i] / 2)
-        high[i], f_high[i] = c, f_c
-        open_bracket = i[np.abs(high[i] - low[i]) > tolerance]
-    return np.exp(low / 2)
+    state = np.stack([(rating - _CENTRE) / _SCALE, g], axis=1)
+    gain, phi, volatility = kernel.glicko(state, phi, volatility, player, opponent, score, tau)
+    return GlickoRatings(rating + _SCALE * gain, np.minimum(_SCALE * phi, max_deviation), volatility)

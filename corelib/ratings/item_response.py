@@ -7,6 +7,7 @@ import numpy as np
 from corelib._checks import check_choice, check_int, check_positive
 from corelib.kernels import ratings as kernel
 from corelib.ratings._arrays import check_indices
+from corelib.ratings._lbfgs import Point, minimise
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,8 @@ def fit_item_response(
     ability_precision, difficulty_precision, log_discrimination_precision : float
         Of the Gaussian priors, mean zero. They fix the origin of the scale and keep all-right and all-wrong finite.
     tolerance : float
-        Stop when each entry of the gradient, divided by the curvature at zero, is smaller: about the largest error
-        of a parameter.
+        Stop when an approximate Newton step moves no parameter by more: about the largest error of a parameter.
     max_iterations : int
-        Of each of two phases: with a line search, and, should rounding stop that, with full steps.
 
     Returns
     -------
@@ -89,9 +88,10 @@ def fit_item_response(
 
     Notes
     -----
-    L-BFGS in variables scaled by the curvature at zero; each step is one fused pass over the answers, O(answers) time and O(solvers + items) memory. Errors come
-    from the diagonal of the Fisher information, with the other side's parameters taken as known. Sources: G. Rasch
-    (1960); A. Birnbaum (1968).
+    L-BFGS around Newton steps of each solver and each item, corrected for the directions that only the priors fix (a
+    common shift; in the 2PL model a common stretch): about 20 passes over the answers to 1e-6, each O(answers) time,
+    O(solvers + items) memory in all. Errors come from the diagonal of the Fisher information, with the other side's
+    parameters taken as known. Sources: G. Rasch (1960); A. Birnbaum (1968).
 
     Examples
     --------
@@ -117,7 +117,7 @@ def fit_item_response(
         raise ValueError("solver and item must be given together")
     else:
         data = _sparse(responses, solver, item, shape)
-    return _fit(data, model == "2pl", precisions, tolerance, max_iterations)
+    return _fit(_Posterior(data, model == "2pl", precisions), tolerance, max_iterations)
 
 
 @dataclass(frozen=True)
@@ -129,26 +129,6 @@ class _Answers:
     item: np.ndarray | None
     solvers: int
     items: int
-
-    def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Answers of each solver and to each item."""
-        if self.item is None:
-            asked = self.answers.reshape(self.solvers, self.items) != kernel.UNANSWERED
-            return asked.sum(1), asked.sum(0)
-        return np.diff(self.start), np.bincount(self.item, minlength=self.items)
-
-    def spread(self, ability, difficulty, discrimination) -> tuple[np.ndarray, np.ndarray]:
-        """Fisher information about each ability and each difficulty."""
-        if self.item is None:
-            asked = self.answers.reshape(self.solvers, self.items) != kernel.UNANSWERED
-            p = _sigmoid(discrimination * (ability[:, None] - difficulty))
-            information = asked * discrimination**2 * p * (1 - p)
-            return information.sum(1), information.sum(0)
-        solver = np.repeat(np.arange(self.solvers), np.diff(self.start))
-        a = discrimination[self.item]
-        p = _sigmoid(a * (ability[solver] - difficulty[self.item]))
-        information = a**2 * p * (1 - p)
-        return np.bincount(solver, information, self.solvers), np.bincount(self.item, information, self.items)
 
 
 def _dense(responses) -> _Answers:
@@ -194,59 +174,99 @@ def _zeros_and_ones(array: np.ndarray, skip=False) -> np.ndarray:
     return (array == 1).astype(np.uint8)
 
 
-def _fit(data: _Answers, two_parameters: bool, precisions, tolerance, max_iterations) -> ItemResponseModel:
-    import torch
+@dataclass(frozen=True)
+class _Posterior:
+    """The negative log-posterior of abilities, difficulties and, in the 2PL model, log discriminations, in one vector."""
 
-    sizes = [data.solvers, data.items, data.items if two_parameters else 0]
-    precision = np.repeat(precisions, sizes)
-    answered = data.counts()
-    scale = 1 / np.sqrt(np.concatenate([*answered, answered[1]])[: sum(sizes)] / 4 + precision)
-    scaled = torch.zeros(sum(sizes), dtype=torch.float64, requires_grad=True)
-    ones = np.ones(data.items)
+    data: _Answers
+    two_parameters: bool
+    precisions: tuple[float, float, float]
 
-    def unpack():
-        ability, difficulty, log_a = np.split(scaled.detach().numpy() * scale, np.cumsum(sizes)[:-1])
-        return ability, difficulty, np.exp(log_a) if two_parameters else ones
+    def unpack(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Abilities, difficulties and log discriminations."""
+        ability, difficulty, log_a = np.split(vector, [self.data.solvers, self.data.solvers + self.data.items])
+        return ability, difficulty, log_a if self.two_parameters else np.zeros(self.data.items)
 
-    def evaluate():
-        ability, difficulty, a = unpack()
-        nll, *pulls = kernel.item_response(data.answers, data.start, data.item, ability, a, difficulty)
-        vector = scaled.detach().numpy() * scale
-        gradient = np.concatenate(pulls)[: len(vector)] + precision * vector
-        scaled.grad = torch.from_numpy(gradient * scale)
-        return torch.tensor(nll + (precision * vector**2).sum() / 2, dtype=torch.float64)
+    def pack(self, ability, difficulty, log_a) -> np.ndarray:
+        return np.concatenate([ability, difficulty, log_a] if self.two_parameters else [ability, difficulty])
 
-    iterations, step = 0, np.inf
-    for line_search in ("strong_wolfe", None):  # near the mode, differences of the objective drown in rounding
-        optimiser = torch.optim.LBFGS(
-            [scaled],
-            max_iter=max_iterations,
-            max_eval=2 * max_iterations,
-            tolerance_grad=tolerance / scale.max(),
-            tolerance_change=0.0,
-            history_size=20,
-            line_search_fn=line_search,
+    def likelihood(self, vector: np.ndarray) -> tuple:
+        """What the kernel says at ``vector``."""
+        ability, difficulty, log_a = self.unpack(vector)
+        data = self.data
+        return kernel.item_response(data.answers, data.start, data.item, ability, np.exp(log_a), difficulty)
+
+    def start(self) -> np.ndarray:
+        """The log-odds of each solver's right and each item's wrong answers, half an answer added to both counts."""
+        parts = [np.zeros(self.data.solvers), np.zeros(self.data.items), np.zeros(self.data.items)]
+        _, excess_wrong, excess_right, _, quarter, item_quarter, *_ = self.likelihood(self.pack(*parts))
+        return self.pack(
+            np.log((2 * quarter - excess_wrong + 0.5) / (2 * quarter + excess_wrong + 0.5)),
+            np.log((2 * item_quarter - excess_right + 0.5) / (2 * item_quarter + excess_right + 0.5)),
+            parts[2],
         )
-        optimiser.step(evaluate)
-        iterations += optimiser.state[scaled]["n_iter"]
-        loss = evaluate()
-        step = float(np.abs(scaled.grad.numpy() * scale).max())
-        if step <= tolerance:
-            break
-    if step > tolerance:
+
+    def evaluate(self, vector: np.ndarray) -> Point:
+        nll, pull_ability, pull_difficulty, pull_log_a, *information = self.likelihood(vector)
+        precision = self.pack(*(np.full(len(part), p) for part, p in zip(self.unpack(vector), self.precisions)))
+        return Point(
+            vector,
+            nll + (precision * vector**2).sum() / 2,
+            self.pack(pull_ability, pull_difficulty, pull_log_a) + precision * vector,
+            self.preconditioner(vector, precision, *information),
+        )
+
+    def preconditioner(self, vector, precision, of_ability, of_difficulty, cross, of_log_a):
+        """Newton's method per solver and per item, plus what that misses: moving all abilities and difficulties
+        together, or (2PL) stretching them while discriminations shrink, changes no probability. Only the priors
+        resist, so the curvature in these directions is known."""
+        for_ability, for_difficulty, for_log_a = self.precisions
+        of_ability, of_difficulty, of_log_a = of_ability + for_ability, of_difficulty + for_difficulty, of_log_a + for_log_a
+        ability, difficulty, log_a = self.unpack(vector)
+        free = [self.pack(np.ones_like(ability), np.ones_like(difficulty), np.zeros_like(log_a))]
+        if self.two_parameters:
+            free.append(self.pack(ability, difficulty, -np.ones_like(log_a)))
+        else:
+            cross = np.zeros_like(cross)
+        free = np.stack(free)
+        determinant = of_difficulty * of_log_a
+        determinant -= np.minimum(cross**2, (1 - _LEAST) * determinant)
+        resistance = precision + _LEAST * self.pack(of_ability, of_difficulty, of_log_a)
+        curvature = (free * resistance) @ free.T
+
+        def precondition(gradient):
+            pull_ability, pull_difficulty, pull_log_a = self.unpack(gradient)
+            return free.T @ np.linalg.solve(curvature, free @ gradient) + self.pack(
+                pull_ability / of_ability,
+                (of_log_a * pull_difficulty - cross * pull_log_a) / determinant,
+                (of_difficulty * pull_log_a - cross * pull_difficulty) / determinant,
+            )
+
+        return precondition
+
+
+_LEAST = 1e-10  # of the information: directions with less are taken to have this much, as rounding hides the truth
+
+
+def _fit(posterior: _Posterior, tolerance: float, max_iterations: int) -> ItemResponseModel:
+    mode, iterations = minimise(
+        posterior.evaluate, posterior.start(), tolerance=tolerance, max_iterations=max_iterations
+    )
+    step = mode.step()
+    if not step <= tolerance:
         raise RuntimeError(
             f"no convergence: parameters still move by about {step:.1e} after {iterations} iterations; "
             "raise max_iterations or tolerance"
         )
-    ability, difficulty, a = (part.copy() for part in unpack())
-    about_ability, about_difficulty = data.spread(ability, difficulty, a)
+    ability, difficulty, log_a = (part.copy() for part in posterior.unpack(mode.x))
+    _, _, _, _, about_ability, about_difficulty, *_ = posterior.likelihood(mode.x)
     return ItemResponseModel(
         ability=ability,
-        ability_error=1 / np.sqrt(about_ability + precisions[0]),
+        ability_error=1 / np.sqrt(about_ability + posterior.precisions[0]),
         difficulty=difficulty,
-        difficulty_error=1 / np.sqrt(about_difficulty + precisions[1]),
-        discrimination=a,
-        log_posterior=-float(loss),
+        difficulty_error=1 / np.sqrt(about_difficulty + posterior.precisions[1]),
+        discrimination=np.exp(log_a),
+        log_posterior=-mode.value,
         step=step,
         iterations=iterations,
     )
