@@ -56,44 +56,75 @@ KS_INLINE double ks_glicko_f(double x, double a, double excess, double spread, d
     return e * (excess - e) / (2 * total * total) - (x - a) / (tau * tau);
 }
 
-/* Step 5 for one player by the Illinois variant of regula falsi, to 1e-6 as the source asks. */
-KS_INLINE double ks_glicko_volatility(double volatility, double phi2, double variance, double improvement, double tau) {
-    double a = log(volatility * volatility), spread = phi2 + variance, excess = improvement * improvement - spread;
-    double low = a, high = a - tau;
-    if (excess > 0)
-        high = log(excess);
-    else
-        while (ks_glicko_f(high, a, excess, spread, tau) < 0) high -= tau;
-    double f_low = ks_glicko_f(low, a, excess, spread, tau), f_high = ks_glicko_f(high, a, excess, spread, tau);
-    while (fabs(high - low) > 1e-6) {
-        double middle = low + (low - high) * f_low / (f_high - f_low);
-        double f_middle = ks_glicko_f(middle, a, excess, spread, tau);
-        if (f_middle * f_high <= 0) {
-            low = high;
-            f_low = f_high;
-        } else {
-            f_low /= 2;
-        }
-        high = middle;
-        f_high = f_middle;
+/* What step 5 solves for up to KS_GLICKO_BLOCK players at once. */
+typedef struct {
+    double a[KS_GLICKO_BLOCK], excess[KS_GLICKO_BLOCK], spread[KS_GLICKO_BLOCK];
+    double low[KS_GLICKO_BLOCK], high[KS_GLICKO_BLOCK], f_low[KS_GLICKO_BLOCK], f_high[KS_GLICKO_BLOCK];
+} ks_glicko_roots;
+
+/* Brackets of the roots. */
+KS_INLINE void ks_glicko_bracket(ks_glicko_roots *r, int count, double tau) {
+    for (int k = 0; k < count; k++) {
+        double high = r->a[k] - tau;
+        if (r->excess[k] > 0)
+            high = log(r->excess[k]);
+        else
+            while (ks_glicko_f(high, r->a[k], r->excess[k], r->spread[k], tau) < 0) high -= tau;
+        r->low[k] = r->a[k];
+        r->high[k] = high;
     }
-    return exp(low / 2);
+    for (int k = 0; k < count; k++) {
+        r->f_low[k] = ks_glicko_f(r->low[k], r->a[k], r->excess[k], r->spread[k], tau);
+        r->f_high[k] = ks_glicko_f(r->high[k], r->a[k], r->excess[k], r->spread[k], tau);
+    }
 }
 
+KS_INLINE int ks_glicko_any_open(const ks_glicko_roots *r, int count) {
+    for (int k = 0; k < count; k++)
+        if (fabs(r->high[k] - r->low[k]) > 1e-6) return 1;
+    return 0;
+}
+
+/* One step of the Illinois variant of regula falsi for every bracket wider than 1e-6, as the source asks. */
+KS_INLINE void ks_glicko_narrow(ks_glicko_roots *restrict r, int count, double tau) {
+    for (int k = 0; k < count; k++) {
+        double low = r->low[k], high = r->high[k], f_low = r->f_low[k], f_high = r->f_high[k];
+        int open = fabs(high - low) > 1e-6;
+        double middle = low + (low - high) * f_low / (f_high - f_low);
+        double f_middle = ks_glicko_f(middle, r->a[k], r->excess[k], r->spread[k], tau);
+        int crossed = f_middle * f_high <= 0;
+        double new_low = crossed ? high : low, new_f_low = crossed ? f_high : f_low / 2;
+        r->low[k] = open ? new_low : low;
+        r->f_low[k] = open ? new_f_low : f_low;
+        r->high[k] = open ? middle : high;
+        r->f_high[k] = open ? f_middle : f_high;
+    }
+}
+
+/* At most KS_GLICKO_BLOCK players, each with the sums of `chunks` chunks that lie `players` apart. */
 KS_MULTIVERSION
-static void ks_glicko_players(double *phi, double *volatility, double *gain, const ks_glicko_sums *sums,
-                              int chunks, ptrdiff_t players, ptrdiff_t first, ptrdiff_t last, double tau) {
-    for (ptrdiff_t i = first; i < last; i++) {
-        double information = 0, surprise = 0, phi2 = phi[i] * phi[i];
-        for (int chunk = 0; chunk < chunks; chunk++) {
-            information += sums[chunk * players + i].information;
-            surprise += sums[chunk * players + i].surprise;
+static void ks_glicko_players(double *phi, double *volatility, double *gain, const ks_glicko_sums *sums, int chunks,
+                              ptrdiff_t players, int count, double tau) {
+    double information[KS_GLICKO_BLOCK] = {0}, surprise[KS_GLICKO_BLOCK] = {0};
+    ks_glicko_roots roots;
+    for (int chunk = 0; chunk < chunks; chunk++)
+        for (int k = 0; k < count; k++) {
+            information[k] += sums[chunk * players + k].information;
+            surprise[k] += sums[chunk * players + k].surprise;
         }
-        if (information > 0)
-            volatility[i] = ks_glicko_volatility(volatility[i], phi2, 1 / information, surprise / information, tau);
-        double new_phi2 = 1 / (1 / (phi2 + volatility[i] * volatility[i]) + information);
-        phi[i] = sqrt(new_phi2);
-        gain[i] = new_phi2 * surprise;
+    for (int k = 0; k < count; k++) {
+        double variance = information[k] > 0 ? 1 / information[k] : 1; /* who did not play solves for nothing */
+        roots.a[k] = log(volatility[k] * volatility[k]);
+        roots.spread[k] = phi[k] * phi[k] + variance;
+        roots.excess[k] = variance * variance * surprise[k] * surprise[k] - roots.spread[k];
+    }
+    ks_glicko_bracket(&roots, count, tau);
+    while (ks_glicko_any_open(&roots, count)) ks_glicko_narrow(&roots, count, tau);
+    for (int k = 0; k < count; k++) {
+        if (information[k] > 0) volatility[k] = ks_exp(roots.low[k] / 2);
+        double new_phi2 = 1 / (1 / (phi[k] * phi[k] + volatility[k] * volatility[k]) + information[k]);
+        phi[k] = sqrt(new_phi2);
+        gain[k] = new_phi2 * surprise[k];
     }
 }
 
@@ -108,10 +139,10 @@ static void ks_glicko(const double *state, const int64_t *player, const int64_t 
         ptrdiff_t first = games * chunk / chunks, last = games * (chunk + 1) / chunks;
         ks_glicko_games(state, player + first, opponent + first, score + first, last - first, sums + chunk * players);
     }
-#pragma omp parallel for schedule(dynamic)
-    for (ptrdiff_t first = 0; first < players; first += 1024)
-        ks_glicko_players(phi, volatility, gain, sums, chunks, players, first,
-                          players - first < 1024 ? players : first + 1024, tau);
+#pragma omp parallel for schedule(dynamic, 16)
+    for (ptrdiff_t first = 0; first < players; first += KS_GLICKO_BLOCK)
+        ks_glicko_players(phi + first, volatility + first, gain + first, sums + first, chunks, players,
+                          players - first < KS_GLICKO_BLOCK ? (int)(players - first) : KS_GLICKO_BLOCK, tau);
 }
 
 #endif

@@ -1,4 +1,4 @@
-"""Checks of the arrays that the rating models take."""
+"""Checks of the arrays that the rating models take; what is fit for a kernel already is not copied."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def check_reals(value: object, name: str, *, like: tuple[str, int] | None = None
         raise ValueError(f"{name} must have as many entries as {like[0]} ({like[1]}); got {len(array)}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite; {int((~np.isfinite(array)).sum())} entries are NaN or infinite")
-    return array.astype(np.float64)
+    return np.require(array, np.float64, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def check_indices(value: object, name: str, *, below: int, like: tuple[str, int] | None = None) -> np.ndarray:
@@ -28,7 +28,7 @@ def check_indices(value: object, name: str, *, below: int, like: tuple[str, int]
         raise ValueError(f"{name} must have as many entries as {like[0]} ({like[1]}); got {len(array)}")
     if len(array) and (array.min() < 0 or array.max() >= below):
         raise ValueError(f"{name} must lie in 0..{below - 1}; got {array.min()}..{array.max()}")
-    return array.astype(np.int64)
+    return np.require(array, np.int64, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def check_range(array: np.ndarray, name: str, low: float, high: float) -> np.ndarray:
