@@ -135,7 +135,15 @@ CASES = (
                 share=ITEMS,
                 tolerance=0.03,
             ),
-            Peer("girth twopl_jml (joint)", with_girth_joint, 100, needs=("girth",), tolerance=0.03),
+            Peer(
+                "girth twopl_jml (joint)",
+                with_girth_joint,
+                100,
+                needs=("girth",),
+                tolerance=0.03,
+                reason="The 100 was meant for the marginal fit; the joint one already takes one vectorised function call "
+                "per solver or item, and ours is 19 passes of a million exponentials in float64.",
+            ),
         ),
         rounds=3,
     ),
