@@ -72,3 +72,8 @@ def test_a_peer_that_is_missing_is_reported(monkeypatch):
     results = {"cases": [measure(tiny, rounds=1, memory=False)]}
     assert "| scikit-learn ndcg_score | not installed |" in report.table(results)
     assert [peer["name"] for _, peer in report.measured(results)] == ["NumPy, argpartition"]
+
+
+def test_every_missed_prediction_is_explained():
+    missed = [(case, peer) for case, peer in report.measured(RESULTS) if report.is_missed(peer)]
+    assert not [(case["slug"], peer["name"]) for case, peer in missed if not report.reason(case, peer)]

@@ -76,8 +76,21 @@ CASES = (
         vocabulary,
         spherical,
         (
-            Peer("nn.Linear, the same loss in torch, SGD", dense(dense_z_loss), 150, tolerance=1e-3),
-            Peer("nn.Linear, cross entropy, SGD (another loss)", dense(F.cross_entropy), 150, yardstick=True),
+            Peer(
+                "nn.Linear, the same loss in torch, SGD",
+                dense(dense_z_loss),
+                150,
+                tolerance=1e-3,
+                reason="The dense step fetches or writes 1.6 GB of weights in each of its three parts, and 0.6 GB of outputs "
+                "for every operation of the loss; the prediction counted the products alone.",
+            ),
+            Peer(
+                "nn.Linear, cross entropy, SGD (another loss)",
+                dense(F.cross_entropy),
+                150,
+                yardstick=True,
+                reason="As above, with fewer operations in the loss.",
+            ),
             Peer("the library itself with 20,000 classes", fewer_classes, 0.9, yardstick=True),
         ),
         rounds=3,

@@ -117,6 +117,7 @@ CASES = (
                 needs=("glicko2",),
                 share=SAMPLE,
                 tolerance=1e-3,
+                reason="The prediction was made for NumPy passes over the games; a compiled pass took their place.",
             ),
         ),
     ),
@@ -134,6 +135,8 @@ CASES = (
                 needs=("girth",),
                 share=ITEMS,
                 tolerance=0.03,
+                reason="It integrates over every ability at every trial value of an item, in Python; the prediction "
+                "thought of a joint fit.",
             ),
             Peer(
                 "girth twopl_jml (joint)",
