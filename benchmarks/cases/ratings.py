@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.case import Case, Peer, Work
-from corelib import ratings
+from corelib import metrics, ratings
 
 
 def tournament(full: bool) -> dict:
@@ -96,10 +96,11 @@ def with_girth_joint(data: dict) -> Work:
 
 
 def agreement(difficulty: np.ndarray, data: dict) -> float:
-    """How well a fit finds the true difficulties: ours maximises the joint posterior, the peers the joint likelihood
-    within bounds or the likelihood with abilities integrated out."""
+    """How well a fit orders the first items by their true difficulty: ours maximises the joint posterior, the peers the
+    joint likelihood within bounds or the likelihood with abilities integrated out. Without a prior, an item that hardly
+    discriminates may run away, which its rank does not mind."""
     first = int(ITEMS * len(data["difficulty"]))
-    return np.corrcoef(difficulty[:first], data["difficulty"][:first])[0, 1]
+    return metrics.spearman(difficulty[:first], data["difficulty"][:first])
 
 
 CASES = (
