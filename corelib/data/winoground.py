@@ -18,8 +18,8 @@ def winoground(folder: str | Path = "data/winoground", *, size: int = 224) -> Ca
     ----------
     folder : str or Path
         Where ``examples.jsonl`` and the folder ``images`` (unpacked from ``images.zip``) lie. The set is given out by
-        its authors to people who accept its licence (for research); the files are at
-        https://huggingface.co/datasets/facebook/winoground, in the folder ``data``.
+        its authors to people who accept its licence (for research), `at Hugging Face
+        <https://huggingface.co/datasets/facebook/winoground>`_, in the folder ``data``.
     size : int
         Height and width in pixels.
 

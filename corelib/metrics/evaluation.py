@@ -56,23 +56,15 @@ def evaluate(
     Parameters
     ----------
     scores, relevance, indptr, gain, ties, reduce
-        As in :func:`ndcg`; ``ties="average"`` for the first four lines of the table below.
+        As in :func:`ndcg`; ``ties="average"`` for the first two lines of the list below.
     metrics : list of str
-        Names, the first of each line or one of its other spellings, with a cutoff after "@":
+        Names, or in brackets their other spellings, with a cutoff after "@":
 
-        =============================  ==========================  =============
-        name                           other spellings             cutoff
-        =============================  ==========================  =============
-        "ndcg", "dcg"                                              as you like
-        "map"                          "average_precision"         as you like
-        "mrr"                          "reciprocal_rank"           as you like
-        "p@10", "recall@100"           "precision@10", "r@100"     needed
-        "hit_rate@10"                  "success@10"                needed
-        "r_precision"                  "rprec"                     none
-        "rbp"                          "rank_biased_precision"     none
-        "err"                          "expected_reciprocal_rank"  as you like
-        "bpref"                                                    none
-        =============================  ==========================  =============
+        - "ndcg", "dcg", "map" ("average_precision"), "mrr" ("reciprocal_rank"): with a cutoff or without;
+        - "p@10" ("precision@10"), "recall@100" ("r@100"): a cutoff is needed;
+        - "hit_rate@10" ("success@10"): the same;
+        - "err" ("expected_reciprocal_rank"): with a cutoff or without;
+        - "r_precision" ("rprec"), "rbp" ("rank_biased_precision"), "bpref": there is none.
     min_relevance, empty
         As in :func:`average_precision`.
     persistence
@@ -95,7 +87,7 @@ def evaluate(
 
     Notes
     -----
-    The metrics of the first four lines come from one partial ranking of each query, the others from one full sort.
+    The metrics of the first two lines come from one partial ranking of each query, the others from one full sort.
 
     Examples
     --------
