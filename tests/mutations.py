@@ -132,6 +132,13 @@ MUTATIONS = (
         new="errors = (denoised + clean).to",
         chapter="book/score-matching/regularized-autoencoders.ipynb",
     ),
+    Mutation(
+        name="sums over pairs doubled",
+        file="corelib/losses/_pairs.py",
+        old="    factor = _factor(",
+        new="    factor = 2 * _factor(",
+        chapter="book/core-in-twenty-minutes.ipynb",
+    ),
 )
 
 

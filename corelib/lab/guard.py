@@ -42,26 +42,19 @@ _TRACES = {
 
 
 def problems(path: Path) -> list[str]:
-    """Everything that is wrong with the stored notebook at ``path``, one sentence each; empty if nothing is.
-
-    A notebook that lies in the folder ``book`` itself is a guide: it reproduces no paper, so it has neither a card nor
-    a claims report. Every other is a chapter.
-    """
-    is_guide = path.parent.name == "book"
+    """Everything that is wrong with the stored chapter at ``path``, one sentence each; empty if nothing is."""
     notebook = nbformat.read(path, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     found = [
         *_file_problems(path, notebook),
         *_install_problems(cells),
         *_execution_problems(cells),
-        *_tag_problems(cells, cards=0 if is_guide else 1),
+        *_tag_problems(cells),
         *_output_problems(cells),
         *_figure_problems(cells),
         *_typed_number_problems(notebook.cells),
     ]
     reports = stored_reports(notebook)
-    if is_guide:
-        return [*found, *(["a guide has no claims report"] if reports else [])]
     if len(reports) != 1:
         return [*found, f"there must be one claims report; found {len(reports)}"]
     return [*found, *_claim_problems(path, cells, *reports)]
@@ -102,7 +95,7 @@ def _execution_problems(cells: list[NotebookNode]) -> Iterator[str]:
                 yield f"code cell {number} wrote to stderr: {output.text.strip()[:80]!r}"
 
 
-def _tag_problems(cells: list[NotebookNode], cards: int) -> Iterator[str]:
+def _tag_problems(cells: list[NotebookNode]) -> Iterator[str]:
     tagged = 0
     for number, cell in enumerate(cells, 1):
         tags = [
@@ -118,9 +111,8 @@ def _tag_problems(cells: list[NotebookNode], cards: int) -> Iterator[str]:
             tagged += 1
         elif tags or comments:
             yield f"code cell {number} must not be exempt from nbval; found {', '.join(tags + comments)}"
-    if tagged != cards:
-        number = "one code cell" if cards else "no code cell"
-        yield f'{number} must show the card and carry the tag "{CARD_TAG}"; found {tagged}'
+    if tagged != 1:
+        yield f'one code cell must show the card and carry the tag "{CARD_TAG}"; found {tagged}'
 
 
 def _output_problems(cells: list[NotebookNode]) -> Iterator[str]:
