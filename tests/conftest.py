@@ -14,3 +14,23 @@ def pytest_configure(config):
 
         if not Path(corelib.__file__).is_relative_to(Path(expected).resolve()):
             pytest.exit(f"corelib was to be tested in {expected}, but it comes from {corelib.__file__}", returncode=2)
+
+
+@pytest.fixture(params=["compiled", "torch"])
+def backend(request):
+    """Both implementations, in turn."""
+    import corelib
+
+    before = corelib.get_backend()
+    corelib.set_backend(request.param)
+    yield request.param
+    corelib.set_backend(before)
+
+
+@pytest.fixture(params=["one strip", "strips of 16 rows"])
+def strips(request, monkeypatch):
+    """Similarities all at once, and in strips that are as short as they get."""
+    from corelib.losses import _torch_contrastive
+
+    if request.param != "one strip":
+        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})

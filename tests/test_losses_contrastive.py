@@ -14,13 +14,11 @@ from pytorch_metric_learning.losses import MultiSimilarityLoss as PeerLoss
 from pytorch_metric_learning.losses import NTXentLoss
 from pytorch_metric_learning.miners import MultiSimilarityMiner as PeerMiner
 
-import corelib
 from corelib.kernels import contrastive as kernel
 from corelib.kernels import cpu
 from corelib.losses import (
     InfoNCELoss,
     MultiSimilarityLoss,
-    _torch_contrastive,
     contrastive,
     info_nce,
     infonce,
@@ -29,20 +27,6 @@ from corelib.losses import (
 )
 
 LONG = np.longdouble
-
-
-@pytest.fixture(params=["compiled", "torch"])
-def backend(request):
-    before = corelib.get_backend()
-    corelib.set_backend(request.param)
-    yield request.param
-    corelib.set_backend(before)
-
-
-@pytest.fixture(params=["one strip", "strips of 16 rows"])
-def strips(request, monkeypatch):
-    if request.param != "one strip":
-        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})
 
 
 def batch(n=37, d=6, classes=8, dtype=torch.float64, seed=0):

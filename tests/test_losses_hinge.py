@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import corelib
 from corelib.kernels import cpu
 from corelib.losses import (
     mann_whitney_loss,
@@ -22,13 +21,6 @@ HINGES = [pairwise_hinge_loss, pairwise_squared_hinge_loss]
 PAIR_LOSSES = [*HINGES, pairwise_exponential_loss, mann_whitney_loss]
 TOLERANCE = {np.float64: 2e-13, np.float32: 2e-7}
 DTYPES = [np.float64, np.float32]
-
-
-@pytest.fixture(params=["auto", "torch"])
-def backend(request):
-    corelib.set_backend(request.param)
-    yield request.param
-    corelib.set_backend("auto")
 
 
 def pair_function(loss, z):

@@ -9,13 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pairs_of_a_batch import batch, largest_tensor, saved_bytes
 
-from corelib.losses import _torch_contrastive, icnn_loss, icnn_score
-
-
-@pytest.fixture(params=["one strip", "strips of 16 rows"])
-def strips(request, monkeypatch):
-    if request.param != "one strip":
-        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})
+from corelib.losses import icnn_loss, icnn_score
 
 
 def steps(x, y, k=4, candidates=None, targets=None, target_labels=None):

@@ -10,24 +10,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import corelib
-from corelib.losses import InfoNCELoss, _torch_contrastive, info_nce, weighted_info_nce
+from corelib.losses import InfoNCELoss, info_nce, weighted_info_nce
 
 N, M, H, D = 19, 31, 3, 5
-
-
-@pytest.fixture(params=["compiled", "torch"])
-def backend(request):
-    before = corelib.get_backend()
-    corelib.set_backend(request.param)
-    yield request.param
-    corelib.set_backend(before)
-
-
-@pytest.fixture(params=["one strip", "strips of 16 rows"])
-def strips(request, monkeypatch):
-    if request.param != "one strip":
-        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})
 
 
 def unit(*shape, seed=0, dtype=torch.float64):

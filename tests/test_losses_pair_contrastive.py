@@ -12,15 +12,9 @@ from pytorch_metric_learning.distances import CosineSimilarity, LpDistance
 from pytorch_metric_learning.losses import ContrastiveLoss
 from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer
 
-from corelib.losses import _torch_contrastive, contrastive_loss
+from corelib.losses import contrastive_loss
 
 MEASURES = ("euclidean", "cosine")
-
-
-@pytest.fixture(params=["one strip", "strips of 16 rows"])
-def strips(request, monkeypatch):
-    if request.param != "one strip":
-        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})
 
 
 def loop(x, y, near, far, measure, power, reduction):

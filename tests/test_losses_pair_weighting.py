@@ -18,7 +18,6 @@ from corelib.losses import (
     LiftedStructurePairs,
     MultiSimilarityPairs,
     TripletPairs,
-    _torch_contrastive,
     multi_similarity_loss,
     pair_based_loss,
     pair_weights,
@@ -31,12 +30,6 @@ LOSSES = (
     BinomialDeviancePairs(2.0, 10.0, 0.4),
     MultiSimilarityPairs(2.0, 20.0, 0.4),
 )
-
-
-@pytest.fixture(params=["one strip", "strips of 16 rows"])
-def strips(request, monkeypatch):
-    if request.param != "one strip":
-        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})
 
 
 def unit(*args, **kwargs):

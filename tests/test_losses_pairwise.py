@@ -15,13 +15,6 @@ TOLERANCE = {np.float64: 1e-12, np.float32: 4e-7}
 DTYPES = [np.float64, np.float32]
 
 
-@pytest.fixture(params=["auto", "torch"])
-def backend(request):
-    corelib.set_backend(request.param)
-    yield request.param
-    corelib.set_backend("auto")
-
-
 def brute_force(pos, neg, temperature, pos_weight=None, neg_weight=None):
     """Weighted mean and its gradients from all pairs, in extended precision."""
     x, y = pos.astype(np.longdouble), neg.astype(np.longdouble)

@@ -9,13 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pairs_of_a_batch import batch, close, largest_tensor, saved_bytes
 
-from corelib.losses import _torch_contrastive, class_means, proto_triplet_loss
-
-
-@pytest.fixture(params=["one strip", "strips of 16 rows"])
-def strips(request, monkeypatch):
-    if request.param != "one strip":
-        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})
+from corelib.losses import class_means, proto_triplet_loss
 
 
 def episode(n=37, classes=6, d=4, seed=0):

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import corelib
 from corelib.kernels import cpu
 from corelib.losses import approx_ndcg, smooth_ap, soft_rank
 from corelib.losses.ranking import soft_counts, soft_counts_backward
@@ -17,13 +16,6 @@ from corelib.metrics import average_precision, ndcg
 TOLERANCE = {np.float64: 2e-12, np.float32: 5e-7}
 DTYPES = [np.float64, np.float32]
 LOSSES = [smooth_ap, approx_ndcg]
-
-
-@pytest.fixture(params=["auto", "torch"])
-def backend(request):
-    corelib.set_backend(request.param)
-    yield request.param
-    corelib.set_backend("auto")
 
 
 def sigmoid(z):

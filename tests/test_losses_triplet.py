@@ -13,25 +13,10 @@ from pytorch_metric_learning.losses import TripletMarginLoss
 from pytorch_metric_learning.miners import BatchHardMiner
 from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer
 
-import corelib
-from corelib.losses import _torch_contrastive, triplet_loss
+from corelib.losses import triplet_loss
 
 MEASURES = ("euclidean", "cosine")
 MININGS = ("all", "hard", "semihard")
-
-
-@pytest.fixture(params=["one strip", "strips of 16 rows"])
-def strips(request, monkeypatch):
-    if request.param != "one strip":
-        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})
-
-
-@pytest.fixture(params=["compiled", "torch"])
-def backend(request):
-    before = corelib.get_backend()
-    corelib.set_backend(request.param)
-    yield request.param
-    corelib.set_backend(before)
 
 
 def chosen(d, i, positives, negatives, mining):

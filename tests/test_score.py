@@ -14,14 +14,6 @@ from corelib.data import digits
 WIDE = np.longdouble
 
 
-@pytest.fixture(params=["auto", "torch"])
-def backend(request):
-    before = corelib.get_backend()
-    corelib.set_backend(request.param)
-    yield request.param
-    corelib.set_backend(before)
-
-
 def brute_force(x, data, sigma, weights=None):
     """Score and log-density of the noised data, one row at a time from differences, in long double."""
     x, data = x.astype(WIDE), data.astype(WIDE)
