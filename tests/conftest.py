@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption("--all-mutations", action="store_true", help="try every mutation, not only this commit's")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "mutation: breaks a copy of the library and runs a chapter against it")
     expected = os.environ.get("CORELIB_EXPECTED")

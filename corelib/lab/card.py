@@ -1,23 +1,21 @@
-"""The claim card at the top of every chapter."""
+"""The card at the top of every chapter."""
 
 from dataclasses import asdict, dataclass, field, fields
+from html import escape
+from pathlib import Path
 
 from corelib._checks import check_int
+from corelib.lab import reading
 from corelib.lab.display import replace, show
-from corelib.lab.table import html_table, link
+from corelib.lab.table import folded, html_table, link, with_break
 from corelib.lab.text import check_line
 
-VERDICTS = {
-    "held": "held",
-    "in part": "held in part",
-    "not": "did not hold here",
-}
 _PENDING = "(filled in when the notebook has run to its claims)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distance:
-    """How far a number measured here is from the paper's."""
+    """The same quantity in the paper and here."""
 
     what: str
     paper: str
@@ -29,11 +27,11 @@ class Distance:
 
 @dataclass(kw_only=True)
 class Card:
-    """What a chapter is about, in a dozen lines that look the same in every chapter.
+    """What a chapter is about, in three rows: the paper and its claim, what was found, the verdict. The rest is folded.
 
-    ``show`` displays the card; ``Claims.report`` fills in its verdict and its distance to the paper's numbers when
-    the notebook has come that far. The card's cell carries the tag ``nbval-ignore-output``, because what it shows
-    first is not what it shows last; the same two lines are displayed again, and compared, by ``Claims.report``.
+    ``show`` displays the card; ``Claims.report`` fills in its verdict and its distances to the paper's numbers when
+    the notebook has come that far. The card's cell carries the tag ``nbval-ignore-output``, because what it shows first
+    is not what it shows last; the report stores the same again, and that is compared.
 
     Parameters
     ----------
@@ -44,21 +42,17 @@ class Card:
     year : int
     url : str
         Where the paper can be read.
+    claimed, found : str
+        What the paper claims, and what was found here, in a line each and without measured numbers.
     level : str
         What a reader should know.
-    minutes : int
-        Time to read.
     data : str
         The data, and which public set they stand for.
-    claimed, reproduced : str
-        What the paper claims; what is reproduced here, and at which scale.
-    easy, hard : str
-        What was easy, and what was hard.
 
     Raises
     ------
     TypeError, ValueError
-        If a text is no string, empty or of several lines, or ``year`` or ``minutes`` is no positive integer.
+        If a text is no string, empty or of several lines, or ``year`` is no integer from 1900 on.
 
     Examples
     --------
@@ -70,17 +64,14 @@ class Card:
     ...     authors="A. Author",
     ...     year=2025,
     ...     url="https://example.org",
-    ...     level="first year",
-    ...     minutes=10,
-    ...     data="normal numbers from a seed",
     ...     claimed="the error falls like one over the root of n",
-    ...     reproduced="the same, up to n = 10,000",
-    ...     easy="everything",
-    ...     hard="nothing",
+    ...     found="so it does, until the numbers have no variance",
+    ...     level="first year",
+    ...     data="normal numbers from a seed",
     ... )
     >>> card.show()  # doctest: +ELLIPSIS
-    Claim card: How far off is a mean?
-    Paper: On means (A. Author, 2025)
+    Card: How far off is a mean?
+    The paper: On means (A. Author, 2025): the error falls like one over the root of n
     ...
     """
 
@@ -90,13 +81,11 @@ class Card:
     authors: str
     year: int
     url: str
-    level: str
-    minutes: int
-    data: str
     claimed: str
-    reproduced: str
-    easy: str
-    hard: str
+    found: str
+    level: str
+    data: str
+    minutes: int | None = field(default=None, init=False)
     verdict: str | None = field(default=None, init=False)
     distances: list[Distance] = field(default_factory=list, init=False)
 
@@ -105,7 +94,7 @@ class Card:
             if entry.init and entry.type is str:
                 check_line(getattr(self, entry.name), entry.name)
         check_int(self.year, "year", minimum=1900)
-        check_int(self.minutes, "minutes", minimum=1)
+        self.minutes = reading.minutes(Path(f"{self.slug}.ipynb"))
 
     def show(self) -> None:
         """Display the card."""
@@ -124,36 +113,35 @@ class Card:
     def from_dict(cls, data: dict[str, object]) -> "Card":
         """The card that ``as_dict`` wrote down."""
         given = dict(data)
-        verdict, distances = given.pop("verdict"), given.pop("distances")
+        minutes, verdict, distances = given.pop("minutes"), given.pop("verdict"), given.pop("distances")
         card = cls(**given)
-        card.verdict, card.distances = verdict, [Distance(**distance) for distance in distances]
+        card.minutes, card.verdict = minutes, verdict
+        card.distances = [Distance(**distance) for distance in distances]
         return card
 
     def render(self) -> dict[str, object]:
         """The MIME bundle of the card: a table and the same as text."""
-        rows = self._rows()
-        linked = [("Paper", link(rows[0][1], self.url)), *rows[1:]]
-        caption = f"Claim card: {self.title}"
+        source = f"{self.paper} ({self.authors}, {self.year})"
+        verdict = self.verdict or _PENDING
+        rows = [
+            ("The paper", f"{source}: {self.claimed}"),
+            ("We found", self.found),
+            ("Verdict", verdict),
+        ]
+        shown = [("The paper", with_break(link(source, self.url), escape(self.claimed, quote=False))), *rows[1:]]
+        rest = [
+            *((str(distance.what), str(distance).partition(": ")[2]) for distance in self.distances),
+            ("Data", self.data),
+            ("You should know", self.level),
+            ("To read", f"about {self.minutes} minutes" if self.minutes else "not counted here"),
+            ("To run", "under a minute on one processor core"),
+        ]
+        caption = f"Card: {self.title}"
         return {
-            "text/html": html_table(caption, [], linked),
-            "text/plain": "\n".join([caption, *(f"{name}: {text}" for name, text in rows)]),
+            "text/html": html_table(caption, [], shown) + folded("More", html_table("", [], rest)),
+            "text/plain": "\n".join([caption, *(f"{name}: {text}" for name, text in [*rows, *rest])]),
         }
 
     @property
     def _display_id(self) -> str:
         return f"card-{self.slug}"
-
-    def _rows(self) -> list[tuple[str, str]]:
-        rows = [
-            ("Paper", f"{self.paper} ({self.authors}, {self.year})"),
-            ("Level", self.level),
-            ("Run time", "under a minute on one processor core"),
-            ("Reading time", f"{self.minutes} min"),
-            ("Data", self.data),
-            ("The paper claims", self.claimed),
-            ("Reproduced here", self.reproduced),
-            ("Verdict", VERDICTS[self.verdict] if self.verdict else _PENDING),
-        ]
-        distances = [str(distance) for distance in self.distances] or ([] if self.verdict else [_PENDING])
-        rows += [("Distance to the paper's number", distance) for distance in distances]
-        return [*rows, ("What was easy", self.easy), ("What was hard", self.hard)]

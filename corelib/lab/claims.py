@@ -1,169 +1,174 @@
-"""Claims: what the paper says, what was measured here, and the condition that must hold."""
+"""Claims: what was said, by whom, what was measured here, and what that amounts to."""
 
-import json
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import numpy as np
-
-from corelib._checks import check_choice, check_real
-from corelib.lab.card import VERDICTS, Card, Distance
+from corelib.lab import record
+from corelib.lab.bands import band_problem
+from corelib.lab.card import Card, Distance
 from corelib.lab.display import show
-from corelib.lab.numbers import approx, as_number
-from corelib.lab.table import html_table, to_html
+from corelib.lab.evidence import Evidence, Expectation, Gain, exact
+from corelib.lab.outcomes import describe, of_control, of_paper
+from corelib.lab.protocol import Protocol
+from corelib.lab.report import line, render
+from corelib.lab.scale import SCALE, check_unchanged
 from corelib.lab.text import check_line
-
-MIME = "application/vnd.keeping-score.claims"
-STATUSES = ("exact", "reproduced", "in part", "not reproduced")
-
-_SYMBOLS = {"exact": "=", "reproduced": "✓", "in part": "◐", "not reproduced": "✗"}
 
 
 class ClaimError(AssertionError):
-    """A claim whose condition does not hold."""
+    """A claim whose condition is not met."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One line of the report; ``paper`` is empty for an exact claim, ``reason`` unless something is missing."""
+    """One line of the report.
+
+    ``outcome`` is that of the wide run where there is one and it differs; ``problem`` says why the condition is not
+    met, and is empty if it is.
+    """
 
     name: str
+    origin: str
+    main: bool
     statement: str
-    status: str
     paper: str
     measured: str
     condition: str
-    holds: bool
+    outcome: str
     reason: str
+    draws: int
+    tightness: str
+    wide: dict | None
+    problem: str
 
 
 class Claims:
-    """The claims of one chapter: recorded as they are measured, reported and checked at the end.
+    """The claims of one chapter: recorded and shown where they are measured, reported and checked at the end.
+
+    A claim has an *origin*. ``paper``: the paper says so. ``ours``: a control or an extension of this book. ``library``:
+    an equality between the code of the page and the library, or another test of ourselves, outside the ledger. Its
+    outcome and the words for it are computed from what was measured.
 
     Parameters
     ----------
     card : Card
-        The chapter's card; its verdict and distances are filled in by ``report``.
+        The chapter's card; ``report`` fills in its verdict, which is that of the main claim, and its distances.
+    protocol : Protocol, optional
+        The rules of the experiment, if there is one.
 
     Examples
     --------
-    >>> from corelib.lab.claims import Claims
-    >>> from corelib.lab.card import Card
-    >>> text = dict.fromkeys("slug title paper authors url level data claimed reproduced easy hard".split(), "-")
-    >>> claims = Claims(Card(**text, year=2025, minutes=10))
-    >>> claims.exact("halves", "Two halves make a whole", error=abs(0.5 + 0.5 - 1), tolerance=1e-15)
-    >>> claims.verdict
-    'held'
+    >>> from corelib import lab
+    >>> texts = "slug title paper authors url claimed found level data".split()
+    >>> claims = lab.Claims(lab.Card(**dict.fromkeys(texts, "-"), year=2025))
+    >>> claims.library("halves", "Two halves make a whole", error=abs(0.5 + 0.5 - 1), tolerance=1e-15)
+    Self-test: holds. Two halves make a whole: error below 1e-15
     """
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, protocol: Protocol | None = None) -> None:
         if not isinstance(card, Card):
             raise TypeError(f"card must be a Card; got {type(card).__name__}")
+        if protocol is not None and not isinstance(protocol, Protocol):
+            raise TypeError(f"protocol must be a Protocol; got {type(protocol).__name__}")
+        check_unchanged()
         self._card = card
         self._claims: list[Claim] = []
         self._distances: list[Distance] = []
+        self._wide = {}
+        if SCALE == "small":
+            wide = record.load(Path(f"{card.slug}.ipynb")).get("wide", {})
+            self._wide = {claim["name"]: claim for claim in wide.get("claims", [])}
 
-    def exact(self, name: str, statement: str, *, error: float, tolerance: float) -> None:
-        """Record an identity or a bound that holds up to rounding.
-
-        Parameters
-        ----------
-        name : str
-            Short, lower case, unique within the chapter: ``lemma-1``.
-        statement : str
-            What holds, in one line of plain text.
-        error : float
-            The largest error that was measured, not negative. NaN or infinity fail the claim.
-        tolerance : float
-            The largest error that is allowed.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument has the wrong type, the name is taken or malformed, or a number is negative.
-        """
-        tolerance = check_real(tolerance, "tolerance")
-        if tolerance < 0:
-            raise ValueError(f"tolerance must not be negative; got {tolerance}")
-        error = float(as_number(error, "error"))
-        if error < 0:
-            raise ValueError(f"error must not be negative; got {error}")
-        shown = f"error {approx(error, 2)}" if math.isfinite(error) else f"error is {error}"
-        self._add(
-            name=name,
-            statement=statement,
-            status="exact",
-            paper="",
-            measured=shown,
-            condition=f"error <= {tolerance:g}",
-            holds=error <= tolerance,
-            reason="",
-        )
-
-    def check(
+    def paper(
         self,
         name: str,
         statement: str,
         *,
         paper: str,
-        measured: str,
-        holds: bool,
-        condition: str,
-        status: str,
-        reason: str | None = None,
+        found: Evidence,
+        expect: Expectation | None = None,
+        band: tuple[float, float] | None = None,
+        main: bool = False,
+        rival: Mapping[str, Gain] | None = None,
+        elsewhere: Mapping[str, Evidence] | None = None,
+        why: str | None = None,
     ) -> None:
-        """Record a claim of the paper and what was measured here.
+        """Record a statement of the paper and what was measured here.
 
         Parameters
         ----------
         name : str
             Short, lower case, unique within the chapter: ``mw-beats-cl``.
         statement : str
-            The claim, in one line of plain text.
+            What the paper says, in one line of plain text.
         paper : str
-            The paper's number and where it stands: ``0.85 -> 0.91 (table 1)``.
-        measured : str
-            What was measured here; numbers that may move between machines through ``approx``.
-        holds : bool
-            Whether ``condition`` is met. ``report`` raises if it is not, whatever the status: the condition of a claim
-            that did not reproduce states that finding.
-        condition : str
-            The condition in words: ``gap >= 0.05 on every seed``.
-        status : {"reproduced", "in part", "not reproduced"}
-        reason : str, optional
-            Why not, or why only in part; required unless the status is "reproduced".
+            Its number and where it stands: ``0.85 -> 0.91 (table 1)``.
+        found : Level, Gain, Exact or Untestable
+            From ``lab.measure``, ``Protocol.compare``, ``lab.exact`` or ``lab.untestable``.
+        expect : {"wins", "ties", "loses"} or (low, high)
+            What the paper's statement means for ``found``: a relation, or a region whose ends may be None.
+        band : (float, float)
+            Two-sided, around the mean that the small run measured; a mean outside of it stops the notebook.
+        main : bool
+            Whether this is the paper's central claim, which makes the verdict; one of a chapter's claims is.
+        rival : mapping of str to Gain, optional
+            Simpler rivals by name, and what the method gains over them: if it does not win, "a simpler rival ties".
+        elsewhere : mapping of str to evidence, optional
+            The same under other conditions; where it does not hold, the outcome is "holds with a condition".
+        why : str, optional
+            The reason, required unless the outcome is "holds" (or a matter of timing).
 
         Raises
         ------
         TypeError, ValueError
-            If an argument has the wrong type or value, the name is taken or malformed, or the reason is missing.
+            If an argument has the wrong type or value, the name is taken or malformed, or something is missing.
         """
-        check_choice(status, "status", STATUSES[1:])
-        if status == "reproduced":
-            if reason is not None:
-                raise ValueError(
-                    f'reason is for claims that did not fully reproduce; "{name}" is "reproduced"'
-                )
-        elif reason is None:
-            raise ValueError(f'reason is required: why is "{name}" {status}?')
-        if not isinstance(holds, bool | np.bool_):
-            raise TypeError(f"holds must be True or False; got {type(holds).__name__} (wrap it in bool(...))")
+        rival, elsewhere = dict(rival or {}), dict(elsewhere or {})
+        outcome = of_paper(found, expect, rival, elsewhere)
+        parts = [("", found), *((f"over {k}", v) for k, v in rival.items()), *elsewhere.items()]
         self._add(
-            name=name,
-            statement=statement,
-            status=status,
-            paper=check_line(paper, "paper"),
-            measured=check_line(measured, "measured"),
-            condition=check_line(condition, "condition"),
-            holds=bool(holds),
-            reason="" if reason is None else check_line(reason, "reason"),
-        )
+            name, "paper", statement, found, expect, band, outcome, why,
+            main=bool(main), paper=check_line(paper, "paper"), measured=describe(parts),
+        )  # fmt: skip
+
+    def ours(
+        self,
+        name: str,
+        statement: str,
+        *,
+        found: Evidence,
+        expect: Expectation | None = None,
+        band: tuple[float, float] | None = None,
+        why: str | None = None,
+    ) -> None:
+        """Record a control or an extension of this book: it holds or not, and is nothing that the paper said.
+
+        The arguments are those of ``paper``.
+        """
+        self._add(name, "ours", statement, found, expect, band, of_control(found, expect), why)
+
+    def library(self, name: str, statement: str, *, error: float, tolerance: float) -> None:
+        """Record an equality between the code of the page and the library, or another test of ourselves.
+
+        Parameters
+        ----------
+        name, statement : str
+            As for ``paper``.
+        error, tolerance : float
+            The largest error that was measured, and the largest that is allowed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has the wrong type, the name is taken or malformed, or a number is negative.
+        """
+        found = exact(error, tolerance)
+        self._add(name, "library", statement, found, None, None, of_control(found, None), None)
 
     def distance(self, what: str, *, paper: str, here: str) -> None:
-        """Record how far a number measured here is from the paper's; the card shows it.
+        """Record the same quantity in the paper and here (same split, same unit); the card shows it.
 
         Parameters
         ----------
@@ -177,90 +182,71 @@ class Claims:
         TypeError, ValueError
             If an argument is no string, empty or of several lines.
         """
-        self._distances.append(
-            Distance(
-                what=check_line(what, "what"), paper=check_line(paper, "paper"), here=check_line(here, "here")
-            )
-        )
-
-    @property
-    def verdict(self) -> str:
-        """What the claims recorded so far amount to, ``"held"``, ``"in part"`` or ``"not"``."""
-        return verdict(claim.status for claim in self._claims)
+        texts = {name: check_line(text, name) for name, text in (("what", what), ("paper", paper), ("here", here))}
+        self._distances.append(Distance(**texts))
 
     def report(self) -> None:
-        """Display the table of claims, store it as JSON, fill the card, and raise if a condition does not hold.
+        """Display the table of claims, store it as JSON, fill the card, and raise if a condition is not met.
+
+        At the wide and the full scale a condition that is not met is reported and does not stop the notebook.
 
         Raises
         ------
         ClaimError
-            If no claim was recorded, or naming every claim whose condition does not hold.
+            If no claim was recorded, or more than one is the main claim, or a condition is not met.
         """
         if not self._claims:
             raise ClaimError("no claim was recorded")
-        self._card.fill(self.verdict, self._distances)
-        show(render(self._as_dict()))
-        broken = [claim for claim in self._claims if not claim.holds]
-        if broken:
-            lines = (
-                f"  {claim.name}: not ({claim.condition}); measured: {claim.measured}" for claim in broken
-            )
+        main = [claim for claim in self._claims if claim.main]
+        if len(main) > 1:
+            raise ClaimError(f"one claim is the main one; here are {', '.join(claim.name for claim in main)}")
+        if main:
+            self._card.fill(f"{main[0].outcome}: {main[0].measured}", self._distances)
+        show(render({"card": self._card.as_dict(), "claims": [asdict(claim) for claim in self._claims]}))
+        broken = [claim for claim in self._claims if claim.problem]
+        if broken and SCALE == "small":
+            lines = (f"  {claim.name}: {claim.problem}; measured: {claim.measured}" for claim in broken)
             raise ClaimError(f"{len(broken)} of {len(self._claims)} claims do not hold:\n" + "\n".join(lines))
 
-    def _as_dict(self) -> dict[str, object]:
-        return {
-            "card": self._card.as_dict(),
-            "claims": [asdict(claim) for claim in self._claims],
-        }
-
-    def _add(self, **entries) -> None:
-        name = check_line(entries["name"], "name")
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+    def _add(
+        self,
+        name: str,
+        origin: str,
+        statement: str,
+        found: Evidence,
+        expect: Expectation | None,
+        band: tuple[float, float] | None,
+        outcome: str,
+        why: str | None,
+        *,
+        main: bool = False,
+        paper: str = "",
+        measured: str | None = None,
+    ) -> None:
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check_line(name, "name")):
             raise ValueError(f"name must be lower-case words joined by hyphens; got {name!r}")
         if any(claim.name == name for claim in self._claims):
             raise ValueError(f'name must be unique; there is a claim "{name}" already')
-        check_line(entries["statement"], "statement")
-        self._claims.append(Claim(**entries))
-
-
-def verdict(statuses: Iterable[str]) -> str:
-    """``"held"`` if all that is not exact was reproduced, ``"not"`` if nothing was even in part, else ``"in part"``."""
-    found = set(statuses) - {"exact"}
-    if found <= {"reproduced"}:
-        return "held"
-    return "not" if found == {"not reproduced"} else "in part"
-
-
-def render(report: dict) -> dict[str, object]:
-    """The MIME bundle of a report: a table, the same as text, and the JSON.
-
-    The JSON is stored as text under a MIME type that does not end in ``+json``, because nbval masks the numbers
-    behind ``≈`` in strings only.
-    """
-    claims, card = report["claims"], report["card"]
-    counts = Counter(claim["status"] for claim in claims)
-    totals = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-    summary = [f"Verdict: {VERDICTS[card['verdict']]} ({totals})"]
-    summary += [str(Distance(**distance)) for distance in card["distances"]]
-    rows = [
-        (
-            claim["name"],
-            claim["statement"],
-            claim["paper"] or "-",
-            claim["measured"],
-            claim["condition"] + ("" if claim["holds"] else " (does not hold)"),
-            f"{_SYMBOLS[claim['status']]} {claim['status']}"
-            + (f": {claim['reason']}" if claim["reason"] else ""),
+        check_line(statement, "statement")
+        condition, tightness, problem = band_problem(name, found, expect, band)
+        wide = self._wide.get(name) if origin != "library" else None
+        final = wide["outcome"] if wide else outcome
+        if why is None and origin == "paper" and final != "holds" and not found.timing and SCALE == "small":
+            raise ValueError(f'why is required: the outcome of "{name}" is "{final}"')
+        claim = Claim(
+            name=name,
+            origin=origin,
+            main=main,
+            statement=statement,
+            paper=paper,
+            measured=describe([("", found)]) if measured is None else measured,
+            condition=condition,
+            outcome=final,
+            reason="" if why is None else check_line(why, "why"),
+            draws=found.n,
+            tightness=tightness,
+            wide=wide and {key: wide[key] for key in ("measured", "outcome", "draws")},
+            problem=problem,
         )
-        for claim in claims
-    ]
-    head = ("Claim", "The paper", "Measured here", "Condition", "Status")
-    caption = f"What the paper says, what we measured: {card['title']}"
-    html = html_table(caption, head, [row[1:] for row in rows], min_width="40em")
-    html += "".join(f'\n<p style="margin: 0.5em 0">{to_html(line)}</p>' for line in summary)
-    text = [caption, *(" | ".join(row) for row in rows), *summary]
-    return {
-        "text/html": html,
-        "text/plain": "\n".join(text),
-        MIME: json.dumps(report, ensure_ascii=False, indent=1),
-    }
+        self._claims.append(claim)
+        show(line(asdict(claim)))

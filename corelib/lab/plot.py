@@ -10,13 +10,13 @@ import numpy as np
 
 from corelib._checks import check_positive
 from corelib.lab.display import show
-from corelib.lab.style import PIXELS_PER_INCH, for_text, rc_params
+from corelib.lab.style import MAX_WIDTH, PIXELS_PER_INCH, for_text, rc_params
 
-_CHARACTERS_PER_INCH = 9.3  # of a title
+_CHARACTERS_PER_INCH = 9.1  # of a title
 
 
 @contextmanager
-def figure(title: str, width: float = 7, height: float = 4, **subplots) -> Iterator[tuple]:
+def figure(title: str, width: float = MAX_WIDTH, height: float = 3.6, **subplots) -> Iterator[tuple]:
     """Draw a figure in the style of the book, and show it as a PNG on white.
 
     The title stands above all axes and is also the text of the output, so the test of the notebooks compares it:
@@ -27,7 +27,7 @@ def figure(title: str, width: float = 7, height: float = 4, **subplots) -> Itera
     title : str
         The finding, in one sentence; wrapped to the width.
     width, height : float
-        Inches.
+        Inches; a figure is at most 5.5 wide, so that its text can be read on a phone.
     **subplots
         For ``matplotlib.figure.Figure.subplots``: ``nrows``, ``ncols``, ``sharex`` ...
 
@@ -41,7 +41,7 @@ def figure(title: str, width: float = 7, height: float = 4, **subplots) -> Itera
     ModuleNotFoundError
         If matplotlib is missing; ``pip install "corelib[book]"`` brings it.
     TypeError, ValueError
-        If ``title`` is no string or empty, or a size is not a positive number.
+        If ``title`` is no string or empty, a size is not a positive number, or the figure too wide.
 
     Examples
     --------
@@ -55,6 +55,8 @@ def figure(title: str, width: float = 7, height: float = 4, **subplots) -> Itera
     if not title.strip():
         raise ValueError("title must not be empty")
     width, height = check_positive(width, "width"), check_positive(height, "height")
+    if width > MAX_WIDTH:
+        raise ValueError(f"width must be at most {MAX_WIDTH} inches; got {width:g}")
     try:
         import matplotlib
         from matplotlib.figure import Figure

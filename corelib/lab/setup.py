@@ -5,6 +5,7 @@ import os
 import warnings
 
 from corelib._checks import check_int
+from corelib.lab.scale import check_unchanged
 from corelib.lab.style import rc_params
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -33,12 +34,15 @@ def setup(threads: int = 1) -> None:
     ------
     TypeError, ValueError
         If ``threads`` is no integer or less than 1.
+    RuntimeError
+        If the scale was changed after the import.
 
     Examples
     --------
     >>> from corelib import lab
     >>> lab.setup(threads=1)  # doctest: +SKIP
     """
+    check_unchanged()
     _limit_threads(check_int(threads, "threads", minimum=1))
     for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
         warnings.simplefilter("ignore", category)

@@ -14,27 +14,29 @@ COLORS: dict[str, str] = {
 differs clearly also for readers who lack one of the three cones."""
 
 PIXELS_PER_INCH = 160
+MAX_WIDTH = 5.5  # inches
+TEXT_POINTS = 12.25  # 11 pixels where a phone shows a figure of the largest width on 358 pixels
 
 STYLE: dict[str, object] = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#444444",
     "axes.grid": True,
     "axes.labelcolor": COLORS["black"],
-    "axes.labelsize": 11,
+    "axes.labelsize": TEXT_POINTS,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlecolor": COLORS["black"],
     "axes.titlelocation": "left",
-    "axes.titlesize": 11,
+    "axes.titlesize": TEXT_POINTS,
     "figure.constrained_layout.h_pad": 0.08,
     "figure.constrained_layout.w_pad": 0.08,
     "figure.constrained_layout.wspace": 0.04,
     "figure.dpi": PIXELS_PER_INCH / 2,
     "figure.facecolor": "white",
-    "figure.titlesize": 12,
+    "figure.titlesize": TEXT_POINTS,
     "figure.titleweight": "bold",
     "font.family": "DejaVu Sans",
-    "font.size": 11,
+    "font.size": TEXT_POINTS,
     "grid.color": "#E3E3E3",
     "grid.linewidth": 0.8,
     "legend.frameon": False,
@@ -43,9 +45,9 @@ STYLE: dict[str, object] = {
     "savefig.facecolor": "white",
     "text.color": COLORS["black"],
     "xtick.color": "#444444",
-    "xtick.labelsize": 10,
+    "xtick.labelsize": TEXT_POINTS,
     "ytick.color": "#444444",
-    "ytick.labelsize": 10,
+    "ytick.labelsize": TEXT_POINTS,
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from corelib.lab.display import show
+from corelib.lab.numbers import MEASURED, TIMING
 from corelib.lab.text import check_line
 
 _CELL = 'style="text-align: left; vertical-align: top; padding: 0.3em 0.6em"'
@@ -52,20 +53,21 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str | in
     show({"text/html": html_table(caption, head, body), "text/plain": text})
 
 
-def html_table(
-    caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, min_width: str | None = None
-) -> str:
-    """A table with a caption, whose first column holds the row headings, inside its own scrolling container.
+def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column holds the row headings, inside its own scrolling container.
 
     No colours of its own and no random ids: ``class="dataframe"`` is what the theme of the book, JupyterLab and Colab
-    style in light and dark. ``head`` may be empty. Cells are plain text, or ``Markup`` that is inserted as it is.
+    style in light and dark. ``caption`` and ``head`` may be empty. Cells are plain text, or ``Markup`` that is inserted
+    as it is.
     """
-    width = f"; min-width: {min_width}" if min_width else ""
+    region = f'role="region" tabindex="0" aria-label="{escape(caption)}" ' if caption else ""
     lines = [
-        f'<div role="region" tabindex="0" aria-label="{escape(caption)}" style="overflow-x: auto; max-width: 100%">',
-        f'<table class="dataframe" style="width: 100%{width}">',
-        f'<caption style="text-align: left; caption-side: top"><strong>{escape(caption)}</strong></caption>',
+        f'<div {region}style="overflow-x: auto; max-width: 100%">',
+        '<table class="dataframe" style="width: 100%">',
     ]
+    if caption:
+        title = f"<strong>{escape(caption)}</strong>"
+        lines.append(f'<caption style="text-align: left; caption-side: top">{title}</caption>')
     if head:
         cells = "".join(f'<th scope="col" {_CELL}>{_html(text)}</th>' for text in head)
         lines.append(f"<thead><tr>{cells}</tr></thead>")
@@ -86,10 +88,22 @@ def link(text: str, url: str) -> Markup:
     return Markup(f'<a href="{escape(url)}">{escape(text)}</a>')
 
 
+def with_break(first: Markup, second: str) -> Markup:
+    """Two pieces of HTML, one below the other."""
+    return Markup(f"{first}<br>{second}")
+
+
+def folded(summary: str, html: str) -> Markup:
+    """HTML that opens with a click on ``summary``."""
+    return Markup(f'<details style="margin: 0.3em 0"><summary>{escape(summary)}</summary>{html}</details>')
+
+
 def to_html(text: str) -> str:
-    """Plain text as HTML in which no line breaks between ``≈`` and the end of its number."""
+    """Plain text as HTML in which no line breaks inside a measured number."""
     return re.sub(
-        r"≈ [^\s,;)]+", r'<span style="white-space: nowrap">\g<0></span>', escape(text, quote=False)
+        f"{MEASURED.pattern}|{TIMING.pattern}",
+        r'<span style="white-space: nowrap">\g<0></span>',
+        escape(text, quote=False),
     )
 
 
@@ -98,8 +112,8 @@ def _html(text: str) -> str:
 
 
 def _width(text: str) -> int:
-    """Characters of ``text``, a measured number counted as one: the test masks it, and must not see its length."""
-    return len(re.sub(r"≈ [^\s,;)]+", "≈ #", text))
+    """Characters of ``text``, a measured number counted as one: its length may differ between machines."""
+    return len(TIMING.sub("#", MEASURED.sub("#", text)))
 
 
 def _cell_text(cell: object, name: str) -> str:

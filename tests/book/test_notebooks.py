@@ -10,10 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from corelib.lab.guard import MAX_BYTES, problems
 from nbval_runner import ROOT, run
 
 from corelib.lab.claims import MIME
-from corelib.lab.guard import MAX_BYTES, problems
 
 BOOK = ROOT / "book"
 CHAPTERS = sorted(path for path in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)

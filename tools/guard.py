@@ -1,6 +1,7 @@
 """What must be true of a stored chapter and nbval does not look at.
 
-nbval passes a cell that was never executed, does not look at pictures, and knows nothing of claims.
+nbval passes a cell that was never executed, does not look at pictures, and knows nothing of claims, of the order of a
+chapter or of its budget.
 """
 
 import ast
@@ -13,9 +14,14 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from corelib.lab import record
 from corelib.lab.card import Card
-from corelib.lab.claims import MIME, render, verdict
-from corelib.lab.normalise import normalise
+from corelib.lab.plot import MAX_WIDTH
+from corelib.lab.reading import prose_words, visible_lines
+from corelib.lab.report import MIME, render
+from corelib.lab.style import PIXELS_PER_INCH
+from tools.cells import claims_hash, parse
+from tools.normalise import normalise
 
 INSTALL_CELL = """\
 # On Colab, or wherever corelib is missing: install the book's library first.
@@ -27,6 +33,27 @@ except ImportError:
 MAX_BYTES = 1_500_000
 CARD_TAG = "nbval-ignore-output"
 
+SECTIONS = (
+    "The question",
+    "The idea",
+    "From scratch",
+    "Fast",
+    "The protocol",
+    "The experiment",
+    "What the paper says, what we measured",
+    "What does not carry over",
+    "Full scale",
+    "Exercises",
+)
+WORDS = (1_500, 3_000)  # of prose
+LINES = 350  # of visible code
+LINES_OF_A_CELL = 25
+LINES_BEFORE_THE_IDEA = 40
+CLAIMS = 12  # of the paper and ours
+FIGURES = (2, 5)
+EXERCISES = 3
+SMALLEST_TEXT = 12  # points
+
 _TEXT_TYPES = ("text/plain", "text/html", "text/markdown", MIME)
 _ALLOWED_TYPES = (*_TEXT_TYPES, "image/png")
 _DISPLAYING = ("display", "figure", "print", "report", "say", "show", "table")
@@ -37,7 +64,7 @@ _TRACES = {
     ),
     "an object's address": re.compile(r"\b0x[0-9a-fA-F]{6,}\b"),
     "a clock": re.compile(r"\b\d{1,2}:\d{2}:\d{2}\b|\b\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}"),
-    "an id in HTML": re.compile(r"<[a-z]+[^>]*\sid="),
+    "an id in HTML": re.compile(r"<[a-z]+[^>]*\sid=(?!\"claim-)"),
 }
 
 
@@ -57,7 +84,16 @@ def problems(path: Path) -> list[str]:
     reports = stored_reports(notebook)
     if len(reports) != 1:
         return [*found, f"there must be one claims report; found {len(reports)}"]
-    return [*found, *_claim_problems(path, cells, *reports)]
+    found += _claim_problems(path, cells, *reports)
+    if is_chapter(path):
+        found += [*_anatomy_problems(notebook.cells), *_exercise_problems(notebook.cells)]
+        found += [*_budget_problems(notebook.cells), *_record_problems(path, notebook, *reports)]
+    return found
+
+
+def is_chapter(path: Path) -> bool:
+    """Whether a notebook is a chapter about a paper: those lie in the folder of a part, other notebooks in ``book``."""
+    return path.parent.name != "book"
 
 
 def stored_reports(notebook: NotebookNode) -> list[dict]:
@@ -70,12 +106,12 @@ def _file_problems(path: Path, notebook: NotebookNode) -> Iterator[str]:
     if size > MAX_BYTES:
         yield f"the file has {size:,} bytes; at most {MAX_BYTES:,} are allowed"
     if normalise(copy.deepcopy(notebook)) != notebook:
-        yield "ids or metadata are not normalised: execute it with python -m corelib.lab.chapter"
+        yield "ids or metadata are not normalised: execute it with python -m tools.chapter"
 
 
 def _install_problems(cells: list[NotebookNode]) -> Iterator[str]:
     if not cells or cells[0].source.strip() != INSTALL_CELL:
-        yield "the first code cell must be the install cell (corelib.lab.guard.INSTALL_CELL), to the letter"
+        yield "the first code cell must be the install cell (tools.guard.INSTALL_CELL), to the letter"
 
 
 def _execution_problems(cells: list[NotebookNode]) -> Iterator[str]:
@@ -106,7 +142,7 @@ def _tag_problems(cells: list[NotebookNode]) -> Iterator[str]:
         comments = re.findall(
             r"^\s*#+\s*(\w*NBVAL_\w+|PYTEST_VALIDATE_IGNORE_OUTPUT)", cell.source, re.MULTILINE
         )
-        is_card = any("Claim card: " in data.get("text/plain", "") for data in _bundles(cell))
+        is_card = any("Card: " in data.get("text/plain", "") for data in _bundles(cell))
         if is_card and tags == [CARD_TAG] and not comments:
             tagged += 1
         elif tags or comments:
@@ -139,6 +175,16 @@ def _figure_problems(cells: list[NotebookNode]) -> Iterator[str]:
             )
         if alt is not None and not figures:
             yield f"code cell {number} has alt text but stores no figure"
+        for width in (
+            output["metadata"]["image/png"]["width"]
+            for output in cell.outputs
+            if "image/png" in output.get("data", {}) and "image/png" in output.get("metadata", {})
+        ):
+            if width > MAX_WIDTH * PIXELS_PER_INCH / 2:
+                yield f"code cell {number} shows a figure of {width} pixels; at most {MAX_WIDTH * PIXELS_PER_INCH / 2:g}"
+        for size in re.findall(r"font_?size=([\d.]+)", cell.source):
+            if float(size) < SMALLEST_TEXT:
+                yield f"code cell {number} writes text of {size} points; at least {SMALLEST_TEXT} can be read on a phone"
 
 
 def _typed_number_problems(cells: list[NotebookNode]) -> Iterator[str]:
@@ -146,7 +192,7 @@ def _typed_number_problems(cells: list[NotebookNode]) -> Iterator[str]:
     for number, cell in enumerate(cells, 1):
         if cell.cell_type == "markdown":
             texts = [cell.source]
-        elif cell.cell_type == "code" and (tree := _parse(cell.source)):
+        elif cell.cell_type == "code" and (tree := parse(cell.source)):
             constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
             texts = [value for value in constants if isinstance(value, str)]
             yield from (f"cell {number}: {complaint}" for complaint in _constant_outcomes(tree))
@@ -159,29 +205,31 @@ def _typed_number_problems(cells: list[NotebookNode]) -> Iterator[str]:
 
 def _constant_outcomes(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") not in (
-            "check",
-            "exact",
-            "distance",
-        ):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         for keyword in node.keywords:
             value = keyword.value
-            if not isinstance(value, ast.Constant):
-                continue
-            if keyword.arg in ("holds", "error"):
-                yield f"{keyword.arg}={value.value!r} is a constant; it must be computed"
-            if keyword.arg in ("measured", "here") and re.search(r"\d", str(value.value)):
-                yield f"{keyword.arg}={value.value!r} is typed by hand; it must come from the run"
+            if node.func.attr == "library" and keyword.arg == "error" and isinstance(value, ast.Constant):
+                yield f"error={value.value!r} is a constant; it must be computed"
+            if node.func.attr == "distance" and keyword.arg == "here" and isinstance(value, ast.Constant):
+                yield f"here={value.value!r} is typed by hand; it must come from the run"
+            if node.func.attr == "Card" and keyword.arg == "found" and re.search(r"\d[.,]\d|\d ?%", ast.unparse(value)):
+                yield "the card's found holds a measured number; the verdict and the distances show them"
+        evidence = node.func.attr in ("measure", "exact", "compare")
+        if evidence and node.args and all(isinstance(value, ast.Constant) for value in node.args):
+            yield f"{node.func.attr}() of constants: what a claim rests on must be computed"
 
 
 def _claim_problems(path: Path, cells: list[NotebookNode], report: dict) -> Iterator[str]:
     for claim in report["claims"]:
-        if claim["holds"] is not True:
-            yield f"claim {claim['name']} does not hold: not ({claim['condition']})"
-    expected = verdict(claim["status"] for claim in report["claims"])
+        if claim["problem"]:
+            yield f"claim {claim['name']}: {claim['problem']}"
+    main = [claim for claim in report["claims"] if claim["main"]]
+    if is_chapter(path) and len(main) != 1:
+        yield f"one claim of the paper must be the main one; found {len(main)}"
+    expected = f"{main[0]['outcome']}: {main[0]['measured']}" if main else None
     if report["card"]["verdict"] != expected:
-        yield f'the verdict is "{report["card"]["verdict"]}" but the claims amount to "{expected}"'
+        yield f'the verdict is "{report["card"]["verdict"]}" but the main claim says "{expected}"'
     if report["card"]["slug"] != path.stem:
         yield f'the card\'s slug is "{report["card"]["slug"]}" but the file is "{path.stem}.ipynb"'
     bundles = [data for cell in cells for data in _bundles(cell)]
@@ -189,6 +237,79 @@ def _claim_problems(path: Path, cells: list[NotebookNode], report: dict) -> Iter
         yield "the stored table of claims is not what its JSON says"
     if not any(Card.from_dict(report["card"]).render() == data for data in bundles):
         yield "the stored card is not what the claims report says"
+    counted = [claim for claim in report["claims"] if claim["origin"] != "library"]
+    if len(counted) > CLAIMS:
+        yield f"{len(counted)} claims of the paper and of ours; at most {CLAIMS} are read"
+
+
+def _anatomy_problems(cells: list[NotebookNode]) -> Iterator[str]:
+    found = [heading for cell in cells if cell.cell_type == "markdown" for heading in _headings(cell.source)]
+    if found != list(SECTIONS):
+        yield f"the sections must be {', '.join(SECTIONS)}; found {', '.join(found)}"
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    if len(code) < 2 or not code[1].source.startswith("# @title ") or "hide-input" not in _tags(code[1]):
+        yield "the second code cell must hold the imports, under a line '# @title Imports', and be folded (hide-input)"
+    for number, cell in enumerate(code, 1):
+        if number > 1 and "remove-input" in _tags(cell) and not cell.source.strip().endswith(")"):
+            yield f"code cell {number} hides its code for good (remove-input); only sentences may: use hide-input"
+        if "claims." in cell.source and "remove-input" in _tags(cell):
+            yield f"code cell {number} hides the code of a claim for good (remove-input): use hide-input"
+
+
+def _exercise_problems(cells: list[NotebookNode]) -> Iterator[str]:
+    start = next((i for i, cell in enumerate(cells) if "Exercises" in _headings(cell.source)), len(cells))
+    prose = "\n".join(cell.source for cell in cells[start:] if cell.cell_type == "markdown")
+    answers = [cell for cell in cells[start:] if cell.cell_type == "code"]
+    checks = prose.count("**Check:**")
+    if len(answers) < EXERCISES or checks != len(answers):
+        yield f"at least {EXERCISES} exercises, each with a **Check:** and an answer; found {checks} and {len(answers)}"
+    for number, answer in enumerate(answers, 1):
+        if "hide-cell" not in _tags(answer) or "assert" not in answer.source:
+            yield f"answer {number} must be folded (hide-cell) and check itself by an assertion"
+
+
+def _budget_problems(cells: list[NotebookNode]) -> Iterator[str]:
+    words = prose_words(cells)
+    if not WORDS[0] <= words <= WORDS[1]:
+        yield f"{words:,} words of prose; from {WORDS[0]:,} to {WORDS[1]:,} are read"
+    lines = [visible_lines(cell) for cell in cells]
+    idea = next((i for i, cell in enumerate(cells) if "The idea" in _headings(cell.source)), 0)
+    if sum(lines) > LINES:
+        yield f"{sum(lines)} visible lines of code; at most {LINES} are read"
+    if sum(lines[:idea]) > LINES_BEFORE_THE_IDEA:
+        yield f"{sum(lines[:idea])} visible lines of code before the idea; at most {LINES_BEFORE_THE_IDEA}"
+    for cell, count in zip(cells, lines, strict=True):
+        if count > LINES_OF_A_CELL:
+            yield f"a visible cell of {count} lines; at most {LINES_OF_A_CELL}: {cell.source[:40]!r}"
+    figures = sum(any("image/png" in data for data in _bundles(cell)) for cell in cells)
+    if not FIGURES[0] <= figures <= FIGURES[1]:
+        yield f"{figures} figures; from {FIGURES[0]} to {FIGURES[1]}"
+
+
+def _record_problems(path: Path, notebook: NotebookNode, report: dict) -> Iterator[str]:
+    """The record beside the notebook must be there, and made by this code."""
+    kept, now = record.load(path), claims_hash(notebook)
+    for section in ("small", "wide"):
+        if section not in kept:
+            yield f"no {section} run is kept in {record.path_of(path).name}"
+        elif kept[section]["code"] != now:
+            yield f"the {section} run in {record.path_of(path).name} was made by other code: run it again"
+    wide = {claim["name"]: claim for claim in kept.get("wide", {}).get("claims", [])}
+    for claim in report["claims"]:
+        if claim["origin"] == "library":
+            continue
+        keys = ("measured", "outcome", "draws")
+        expected = {key: wide[claim["name"]][key] for key in keys} if claim["name"] in wide else None
+        if claim["wide"] != expected:
+            yield f"claim {claim['name']} does not show the wide run of the record: execute the chapter again"
+
+
+def _headings(source: str) -> list[str]:
+    return [heading.strip() for heading in re.findall(r"^## (.+)$", source, re.MULTILINE)]
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
 
 
 def _bundles(cell: NotebookNode) -> Iterator[dict]:
@@ -207,7 +328,7 @@ def _texts(cell: NotebookNode) -> Iterator[str]:
 
 def _displaying_call(source: str) -> str | None:
     """A call that surely displays something when the cell runs, if there is one: not inside a function or a branch."""
-    tree = _parse(source)
+    tree = parse(source)
     queue = list(tree.body) if tree else []
     while queue:
         node = queue.pop(0)
@@ -223,12 +344,3 @@ def _displaying_call(source: str) -> str | None:
 
 def _is_ours(owner: ast.expr) -> bool:
     return isinstance(owner, ast.Name) and owner.id in ("lab", "card", "claims")
-
-
-def _parse(source: str) -> ast.Module | None:
-    """The syntax tree of a cell, its magics left out; None if it is no Python."""
-    lines = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
-    try:
-        return ast.parse(lines)
-    except SyntaxError:
-        return None

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from corelib.lab.guard import stored_reports
 
 from corelib.lab.card import VERDICTS
 from corelib.lab.claims import STATUSES
-from corelib.lab.guard import stored_reports
 
 _INTRODUCTION = """\
 # The reproduction ledger

@@ -1,4 +1,4 @@
-"""Compare every chapter with what other people's machines would compute: ``python tests/portable.py [NOTEBOOK ...]``.
+"""Compare every chapter with what other people's machines would compute: ``python -m tools.portable [NOTEBOOK ...]``.
 
 Each round simulates a machine through the environment: torch's, NumPy's and MKL's kernels for another instruction set,
 OpenBLAS' for another processor. The library's own kernels choose by the processor itself and cannot be told otherwise.
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nbval_runner import ROOT, command, environment
+from tools.compare import ROOT, command, environment
 
 MACHINES = {
     "AVX2": {

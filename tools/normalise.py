@@ -9,7 +9,7 @@ _NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "name": "python", "pygments_lexer": "ipython3"},
 }
-_CELL_METADATA = ("mystnb", "tags")
+_CELL_METADATA = ("cellView", "mystnb", "tags")
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
