@@ -11,18 +11,19 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(ONE_THREAD) $(PY) -m pytest -q -n $(JOBS)
-NBVAL := --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=120
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with=tools/nbval_sanitize.cfg --nbval-cell-timeout=600 -p tools.compare
+notebook = $(wildcard book/$(NAME).ipynb book/*/$(NAME).ipynb)
 
 BUILD := build/stamps
 KERNELS := setup.py $(wildcard corelib/kernels/*.pyx corelib/kernels/*.h)
-PAGES := _config.yml _toc.yml CONTRIBUTING.md $(shell find book -type f -not -name ledger.md -not -path '*/.ipynb_checkpoints/*') \
-	$(shell find corelib -name '*.py')
+PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md tools/ledger.py $(shell find corelib -name '*.py') \
+	$(shell find book -type f -not -name ledger.md -not -name self-tests.md -not -path '*/.ipynb_checkpoints/*')
 
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
 UNIT_TESTS := $(addprefix ../../,$(wildcard tests/test_losses_*.py tests/test_metrics*.py tests/test_score*.py \
 	tests/test_ratings.py tests/test_bad_input.py))
 
-.PHONY: book test serve chapter bench fuzz test-sanitize wheel test-wheel test-portable test-mutations clean help
+.PHONY: book test serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations clean help
 
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
@@ -36,19 +37,20 @@ serve: $(BUILD)/book
 	@echo "The book is at http://localhost:$(PORT); Ctrl-C stops."
 	@$(PY) -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
 
-chapter: $(BUILD)/library
-	@test -n "$(NAME)" || { echo "which chapter? make chapter NAME=mw-loss"; exit 2; }
-	@test -n "$(wildcard book/$(NAME).ipynb book/*/$(NAME).ipynb)" || { echo "there is no $(NAME).ipynb in book/"; exit 2; }
-	$(PY) -m corelib.lab.chapter $(wildcard book/$(NAME).ipynb book/*/$(NAME).ipynb)
+chapter wide: $(BUILD)/library
+	@test -n "$(NAME)" || { echo "which chapter? make $@ NAME=mw-loss"; exit 2; }
+	@test -n "$(notebook)" || { echo "there is no $(NAME).ipynb in book/"; exit 2; }
+	$(if $(filter wide,$@),$(PY) -m tools.chapter --wide $(notebook))
+	$(PY) -m tools.chapter $(notebook)
 
 bench: $(BUILD)/bench-requirements
 	$(PY) -m benchmarks
 
 test-portable: $(BUILD)/test-requirements
-	$(PY) tests/portable.py
+	$(PY) -m tools.portable
 
 test-mutations: $(BUILD)/test-requirements $(BUILD)/library
-	KEEPING_SCORE_ALL_MUTATIONS=1 $(PYTEST) --dist load -m mutation tests
+	$(ONE_THREAD) $(PY) -m tools.mutations --jobs $(JOBS) $(NAME)
 
 fuzz: $(BUILD)/test-requirements $(BUILD)/library
 	CORELIB_FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) tests/test_fuzz.py
@@ -75,19 +77,20 @@ test-wheel: wheel $(BUILD)/test-requirements
 		../../$(PY) -P -m pytest -q -n $(JOBS) --rootdir=../.. -p no:cacheprovider $(UNIT_TESTS)
 
 clean:
-	rm -rf _build build book/ledger.md corelib/kernels/*.c corelib/kernels/*.so
+	rm -rf _build build book/ledger.md book/self-tests.md corelib/kernels/*.c corelib/kernels/*.so
 
 help:
 	@echo "make book                  the environment (.venv), the library, the book (_build/html)"
 	@echo "make test                  every test, every chapter executed and compared, the site in a browser"
 	@echo "make serve                 show the book at http://localhost:$(PORT)"
 	@echo "make chapter NAME=mw-loss  execute one notebook in place"
+	@echo "make wide NAME=mw-loss     the same with more draws, other splits, three times the budget; up to 20 minutes"
 	@echo "make bench                 time the library against its peers"
 	@echo "make fuzz                  call every function with random arguments, longer than make test (EXAMPLES=1000 each)"
 	@echo "make test-sanitize         the tests of the library under AddressSanitizer and UBSan (gcc)"
 	@echo "make wheel, test-wheel     build a wheel; test it outside of the source tree"
 	@echo "make test-portable         compare the chapters as if on other machines"
-	@echo "make test-mutations        break the library in every way that a chapter must notice (make test: some, others each day)"
+	@echo "make test-mutations        break library and chapters in every way that must be noticed (make test: some, by the commit)"
 	@echo "make clean                 remove what was built; the environment stays"
 	@echo "PYTHON=python3.12 chooses the Python of the environment, JOBS=4 the number of parallel tests."
 
@@ -123,6 +126,6 @@ $(BUILD)/library: $(BUILD)/requirements $(KERNELS)
 
 # A page that was read with a warning would pass the next time, so after a failure all pages are read anew.
 $(BUILD)/book: $(BUILD)/library $(PAGES)
-	$(PY) -m corelib.lab.ledger book book/ledger.md
+	$(PY) -m tools.ledger book
 	$(ONE_THREAD) $(VENV)/bin/jupyter-book build . -n -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@touch $@

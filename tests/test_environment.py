@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from corelib.lab.guard import INSTALL_CELL
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import corelib
-from corelib.lab.guard import INSTALL_CELL
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

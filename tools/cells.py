@@ -108,15 +108,13 @@ class _Words(ast.NodeTransformer):
             node.keywords = [word for word in node.keywords if word.arg not in ("paper", "why", "band", "main")]
         return node
 
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        self.generic_visit(node)
+        return None if isinstance(node.value, ast.Constant) else node
+
     def visit_With(self, node: ast.With) -> ast.AST:
         drawing = any("figure" in ast.dump(item.context_expr) for item in node.items)
         return ast.Pass() if drawing else self.generic_visit(node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        self.generic_visit(node)
-        if ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-        return node
 
 
 def _without_words(tree: ast.Module) -> ast.Module:

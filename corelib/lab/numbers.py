@@ -172,7 +172,7 @@ def _finite(value: object, name: str) -> float:
 
 
 def _format(value: float, digits: int, *, decimals: int | None = None) -> str:
-    """``value`` with ``digits`` significant digits, without an exponent from 0.001 to below 1,000,000.
+    """``value`` with ``digits`` significant digits, without an exponent from 0.0001 to below 1,000,000.
 
     With ``decimals``, no more than these are printed: what lies below the spread is noise.
     """
@@ -185,7 +185,7 @@ def _format(value: float, digits: int, *, decimals: int | None = None) -> str:
         return f"{round(value, max(decimals, 0)) + 0.0:.{max(decimals, 0)}f}"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     power = int(exponent)
-    if not -3 <= power < 6:
+    if not -4 <= power < 6:
         return f"{mantissa}e{power}"
     return f"{float(f'{mantissa}e{power}'):.{max(mine, 0)}f}"
 

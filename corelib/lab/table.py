@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from corelib.lab.display import show
-from corelib.lab.numbers import MEASURED, TIMING
+from corelib.lab.numbers import MEASURED, SIGN, TIMED, TIMING
 from corelib.lab.text import check_line
 
 _CELL = 'style="text-align: left; vertical-align: top; padding: 0.3em 0.6em"'
@@ -113,7 +113,7 @@ def _html(text: str) -> str:
 
 def _width(text: str) -> int:
     """Characters of ``text``, a measured number counted as one: its length may differ between machines."""
-    return len(TIMING.sub("#", MEASURED.sub("#", text)))
+    return len(TIMING.sub(f"{TIMED} #", MEASURED.sub(f"{SIGN} #", text)))
 
 
 def _cell_text(cell: object, name: str) -> str:

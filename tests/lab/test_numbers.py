@@ -1,8 +1,7 @@
-"""Protects the convention that exactly the number behind ≈ may move."""
+"""Protects the convention that exactly the number behind ≈ may move, with what stands beside it to say how far."""
 
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corelib import lab
+from tools.compare import SANITIZE
 
 finite = st.floats(-1e300, 1e300)
 
 
 def mask(text):
     """What nbval compares instead of ``text``."""
-    config = (Path(__file__).parent / "nbval_sanitize.cfg").read_text(encoding="utf-8")
+    config = SANITIZE.read_text(encoding="utf-8")
     for regex, replacement in re.findall("^regex: (.*)$\n^replace: (.*)$", config, flags=re.MULTILINE):
         text = re.sub(regex, replacement, text)
     return text
@@ -38,7 +38,8 @@ def mask(text):
         (999_999.0, "≈ 1.00e6"),
         (0.0012345, "≈ 0.00123"),
         (0.00099999, "≈ 0.00100"),
-        (0.00012345, "≈ 1.23e-4"),
+        (0.00012345, "≈ 0.000123"),
+        (0.000012345, "≈ 1.23e-5"),
         (-3.14159e-16, "≈ -3.14e-16"),
         (np.float32(0.5), "≈ 0.500"),
         (np.int64(7), "≈ 7"),
@@ -51,8 +52,34 @@ def test_approx_prints(value, text):
 
 
 def test_approx_prints_the_spread():
-    assert lab.approx(0.93149, sd=0.00412) == "≈ 0.931 (sd ≈ 0.0041)"
-    assert lab.approx(0.93149, digits=2, sd=0) == "≈ 0.93 (sd ≈ 0)"
+    assert lab.approx(0.93149, sd=0.00412) == "≈ 0.931 ± 0.0041"
+    assert lab.approx(0.93149, digits=2, sd=0) == "≈ 0.93 ± 0"
+
+
+def test_no_decimals_are_printed_below_the_spread():
+    assert lab.approx(0.000846, sd=0.0046) == "≈ 0.0008 ± 0.0046"
+    assert lab.approx(-0.00001, sd=0.01) == "≈ 0.000 ± 0.010"
+    assert lab.approx(123.4, sd=120.0) == "≈ 123 ± 120"
+
+
+def test_approx_prints_how_far_it_may_move():
+    assert lab.approx(0.0123, 2, within=0.005) == "≈ 0.012 (within 0.005)"
+    with pytest.raises(ValueError, match="within must not stand beside sd"):
+        lab.approx(0.5, sd=0.1, within=0.1)
+    with pytest.raises(ValueError, match="within must be greater than 0; got 0"):
+        lab.approx(0.5, within=0)
+
+
+def test_a_rounding_error_is_told_by_its_bound():
+    assert lab.below(3e-16, 1e-12) == "below 1e-12"
+    for error in (2e-12, math.nan, math.inf):
+        with pytest.raises(AssertionError, match="the error must be at most 1e-12"):
+            lab.below(error, 1e-12)
+
+
+def test_a_time_has_a_sign_of_its_own():
+    assert lab.timed(12.34) == "◷ 12"
+    assert mask("◷ 12 times, ◷ 3.4e-7 s; ◷(holds with a condition) | x") == "◷ times, ◷ s; ◷ | x"
 
 
 @given(finite, st.integers(1, 15))
@@ -71,8 +98,10 @@ def test_the_mask_takes_the_whole_number_and_nothing_else(value, digits, after):
     [
         ("AUC ≈ 0.931.", "AUC ≈ #."),
         ("AUC ≈ 0.931, 0.95", "AUC ≈ #, 0.95"),
-        ("AUC ≈ 0.93 ± 0.01", "AUC ≈ # ± 0.01"),
-        ("AUC ≈ 0.93 (sd ≈ 0.01, 5 seeds)", "AUC ≈ # (sd ≈ #, 5 seeds)"),
+        ("AUC ≈ 0.93 ± 0.01", "AUC ≈ #"),
+        ("AUC ≈ 0.93 ± 0.01 (within 0.1)", "AUC ≈ #"),
+        ("AUC ≈ 0.93 (within 1e-5), 5 seeds", "AUC ≈ #, 5 seeds"),
+        ("inside ± 0.01", "inside ± 0.01"),
         ("[≈ 1, ≈ -2e-9]", "[≈ #, ≈ #]"),
         ("≈ 3.1 times faster", "≈ # times faster"),
         ("≈ 93.1%", "≈ #%"),

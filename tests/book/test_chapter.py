@@ -7,21 +7,43 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
-from corelib.lab.chapter import execute, main
-from corelib.lab.normalise import normalise
+from corelib.lab import record
+from tools.chapter import execute, main
+from tools.compare import ROOT
+from tools.normalise import normalise
 
-GREEN = Path(__file__).parent / "fixtures" / "book" / "pairs" / "green.ipynb"
+GREEN = ROOT / "tests" / "fixtures" / "book" / "pairs" / "green.ipynb"
 
 
 @pytest.fixture
 def chapter(tmp_path):
-    return Path(shutil.copy(GREEN, tmp_path))
+    (tmp_path / "pairs").mkdir()
+    shutil.copy(record.path_of(GREEN), tmp_path / "pairs")
+    return Path(shutil.copy(GREEN, tmp_path / "pairs"))
 
 
 def test_running_a_chapter_again_changes_no_byte(chapter, capsys):
     assert main([str(chapter)]) == 0
     assert chapter.read_bytes() == GREEN.read_bytes()
     assert capsys.readouterr().out == f"{chapter}: executed\n"
+
+
+def test_running_says_when_and_where(chapter):
+    record.path_of(chapter).unlink()
+    execute(chapter)
+    small = record.load(chapter)["small"]
+    assert small["seconds"] < 60
+    assert "torch" in small["machine"]
+    assert len(small["date"]) == 10
+
+
+def test_a_wide_run_keeps_the_claims_and_leaves_the_notebook(chapter, capsys):
+    record.path_of(chapter).unlink()
+    assert main(["--wide", str(chapter)]) == 0
+    assert chapter.read_bytes() == GREEN.read_bytes()
+    kept, expected = record.load(chapter)["wide"], record.load(GREEN)["wide"]
+    assert [claim["name"] for claim in kept["claims"]] == ["shrinks", "centre"]
+    assert (kept["claims"], kept["code"]) == (expected["claims"], expected["code"])
 
 
 def test_running_restores_what_is_missing_and_removes_what_is_not_wanted(chapter):
@@ -53,7 +75,7 @@ def test_the_tool_says_what_the_guard_says(chapter, capsys):
     notebook.cells.append(nbformat.v4.new_code_cell("print('/home/anna/data')"))
     nbformat.write(notebook, chapter)
     assert main([str(chapter)]) == 1
-    assert "code cell 8 shows an absolute path: '/home/anna/data" in capsys.readouterr().out
+    assert "code cell 15 shows an absolute path: '/home/anna/data" in capsys.readouterr().out
 
 
 def test_the_same_text_twice_gets_two_ids():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from corelib import lab
-from corelib.lab.style import contrast, for_text
+from corelib.lab.style import MAX_WIDTH, STYLE, contrast, for_text
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 CONES = {
@@ -88,6 +88,12 @@ def test_a_figure_is_an_opaque_png_on_white_with_its_title_as_text(shown):
     assert (pixels[[0, 0, -1, -1], [0, -1, 0, -1], :3] == 1).all()
 
 
+def test_text_can_be_read_on_a_phone():
+    sizes = [size for name, size in STYLE.items() if name.endswith(("size", "font.size"))]
+    assert len(sizes) >= 6
+    assert min(sizes) / 72 * 358 / MAX_WIDTH >= 11
+
+
 def test_a_figure_is_the_same_every_time(shown):
     for _ in range(2):
         with lab.figure("Twice the same", ncols=2, sharey=True) as (_, axes):
@@ -139,6 +145,7 @@ def test_the_label_stands_at_the_end_of_the_line(shown):
     [
         ({"title": ""}, ValueError, "title must not be empty"),
         ({"title": None}, TypeError, "title must be a str; got NoneType"),
+        ({"title": "x", "width": 5.6}, ValueError, "width must be at most 5.5 inches; got 5.6"),
         ({"title": "x", "width": 0}, ValueError, "width must be greater than 0; got 0"),
         ({"title": "x", "height": float("nan")}, ValueError, "height must be finite; got nan"),
         ({"title": "x", "width": "7"}, TypeError, "width must be a real number; got str"),

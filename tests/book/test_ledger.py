@@ -6,9 +6,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from corelib.lab.ledger import Entry, collect, escape, main, page
 
 from corelib.lab.claims import render
-from corelib.lab.ledger import Entry, collect, escape, main, page
 
 GREEN = Path(__file__).parent / "fixtures" / "book" / "pairs" / "green.ipynb"
 

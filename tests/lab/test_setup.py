@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 import torch
-from nbval_runner import environment
 
 from corelib import lab
+from tools.compare import environment
 
 
 def run(code, **extra):
@@ -125,14 +125,35 @@ def test_seed_everything_refuses(seed, error):
         lab.seed_everything(seed)
 
 
-@pytest.mark.parametrize(("variables", "scale"), [({}, "small"), ({"KEEPING_SCORE_SCALE": "full"}, "full")])
-def test_scale_comes_from_the_environment(variables, scale):
-    assert run("from corelib import lab; print(lab.SCALE)", **variables).stdout == f"{scale}\n"
+@pytest.mark.parametrize(
+    ("variables", "scale", "chosen"),
+    [({}, "small", 1), ({"KEEPING_SCORE_SCALE": "wide"}, "wide", 2), ({"KEEPING_SCORE_SCALE": "full"}, "full", 3)],
+)
+def test_scale_comes_from_the_environment(variables, scale, chosen):
+    code = "from corelib import lab; print(lab.SCALE, lab.at_scale(small=1, wide=2, full=3))"
+    assert run(code, **variables).stdout == f"{scale} {chosen}\n"
+
+
+def test_a_larger_scale_without_a_value_takes_that_of_the_smaller():
+    code = "from corelib import lab; print(lab.at_scale(1), lab.at_scale(1, 2))"
+    assert run(code, KEEPING_SCORE_SCALE="wide").stdout == "1 2\n"
+    assert run(code, KEEPING_SCORE_SCALE="full").stdout == "1 2\n"
 
 
 def test_an_unknown_scale_is_an_error():
-    message = "KEEPING_SCORE_SCALE must be one of 'small', 'full'; got 'huge'"
+    message = "KEEPING_SCORE_SCALE must be one of 'small', 'wide', 'full'; got 'huge'"
     assert message in run("from corelib import lab", KEEPING_SCORE_SCALE="huge").stderr
+
+
+@pytest.mark.parametrize("call", ["lab.setup()", "lab.at_scale(1)"])
+def test_a_scale_that_is_set_too_late_is_an_error(call):
+    code = f"""
+import os
+from corelib import lab
+os.environ["KEEPING_SCORE_SCALE"] = "full"
+{call}
+"""
+    assert "was set to 'full' after corelib.lab was imported at scale 'small'" in run(code).stderr
 
 
 def test_time_ratio_is_about_right():
