@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from corelib.lab.guard import INSTALL_CELL
+from tools.guard import INSTALL_CELL
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name

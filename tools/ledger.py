@@ -1,50 +1,81 @@
-"""Write the reproduction ledger: ``python -m corelib.lab.ledger book book/ledger.md``.
+"""Write the reproduction ledger and the page of self-tests: ``python -m tools.ledger book``.
 
-The page is made from the claims that the chapters' notebooks store, so no number is typed twice.
+Both are made from the claims that the notebooks store and from the records beside them, so no number is typed twice.
 """
 
 import argparse
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
+from statistics import median
 
 import nbformat
-from corelib.lab.guard import stored_reports
 
-from corelib.lab.card import VERDICTS
-from corelib.lab.claims import STATUSES
+from corelib.lab import record
+from corelib.lab.outcomes import OF_PAPERS, SYMBOLS, plain
+from corelib.lab.report import anchor
+from corelib.lab.table import to_html
+from tools.guard import stored_reports
 
-_INTRODUCTION = """\
+LEDGER_INTRODUCTION = """\
 # The reproduction ledger
 
-What every paper claims, what its chapter measured, and whether the claim held. Each line comes from the claims that the
-chapter's notebook stores when it runs; this page is made from them, and a test runs every chapter again and compares.
+What every paper says, what its chapter measured, and what came of it. A chapter's verdict is that of its paper's central
+claim. Each line comes from what the chapter's notebook stores when it runs, and a test runs every chapter again and
+compares; the link leads to the place on the page where the claim is measured.
 
-| Status | Meaning |
+| Outcome | Meaning |
 |---|---|
-| exact | an identity or a bound that holds up to rounding, within a stated tolerance |
-| reproduced | the paper's finding holds here, at the scale of the chapter |
-| in part | some of it holds here; the reason stands beside it |
-| not reproduced | it does not hold here; the reason stands beside it |
+| ✓ holds | what the paper says is so here too, under the condition that stands beside it |
+| ◐ holds with a condition | it is so in the paper's setting, and stops being so when that is changed |
+| ≃ a simpler rival ties | it is so, and a simpler method does as well |
+| ✗ fails here | measured here, it is not so |
+| ? untestable here | the scale of a chapter cannot tell; that is no failure |
 
-A number behind ≈ may move a little from machine to machine.
+A number behind ≈ may move a little from machine to machine, behind ± stands its standard deviation over the draws, and
+what stands behind ◷ is a matter of timing. A *wide* run has more draws, other splits and three times the budget; where it
+contradicts the small run, the outcome is the wide one's. Our own controls were never the paper's claims, and do not count
+in the totals. Identities and tests of the library stand on [a page of their own](self-tests.md).
+"""
+
+SELF_TESTS_INTRODUCTION = """\
+# Self-tests
+
+What each notebook checks about the library and about its own code: that a formula written from scratch and the library's
+fast version agree, that a shortcut is exact. Nothing here is a claim of a paper, and all of it must hold.
 """
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The report of one chapter, and where the chapter stands in the book."""
+    """The report and the record of one notebook, and where it stands in the book."""
 
     part: str
     page: str
     report: dict
+    record: dict = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        return Path(self.page).stem
+
+    @property
+    def html(self) -> str:
+        """The address of the page in the built book, beside the ledger."""
+        return self.page.removesuffix(".ipynb") + ".html"
+
+    def claims(self, origin: str) -> list[dict]:
+        """The claims of one origin."""
+        return [claim for claim in self.report["claims"] if claim["origin"] == origin]
 
     @property
     def counts(self) -> Counter:
-        """How many of the chapter's claims have each status."""
-        return Counter(claim["status"] for claim in self.report["claims"])
+        """How many of the paper's claims have each outcome."""
+        return Counter(plain(claim["outcome"]) for claim in self.claims("paper"))
 
 
 def collect(book: Path) -> list[Entry]:
@@ -55,72 +86,149 @@ def collect(book: Path) -> list[Entry]:
     ValueError
         If a chapter does not store exactly one report.
     """
-    entries = []
-    for path in sorted(book.glob("*/*.ipynb"), key=_position(book)):
-        reports = stored_reports(nbformat.read(path, as_version=4))
-        if len(reports) != 1:
-            raise ValueError(f"{path} must store one claims report; found {len(reports)}")
-        entries.append(Entry(_part_title(path.parent), path.relative_to(book).as_posix(), reports[0]))
-    return entries
+    return [_entry(path, book) for path in sorted(book.glob("*/*.ipynb"), key=_position(book))]
 
 
-def page(entries: list[Entry]) -> str:
-    """The ledger as a MyST page: totals, then one table per chapter."""
+def guides(book: Path) -> list[Entry]:
+    """The same of the notebooks that are no chapters."""
+    return [_entry(path, book) for path in sorted(book.glob("*.ipynb"))]
+
+
+def _entry(path: Path, book: Path) -> Entry:
+    reports = stored_reports(nbformat.read(path, as_version=4))
+    if len(reports) != 1:
+        raise ValueError(f"{path} must store one claims report; found {len(reports)}")
+    return Entry(_part_title(path.parent), path.relative_to(book).as_posix(), reports[0], record.load(path))
+
+
+def ledger(entries: list[Entry]) -> str:
+    """The ledger as a MyST page: totals, then each chapter's verdict, trust line and claims."""
     parts: dict[str, list[Entry]] = {}
     for entry in entries:
         parts.setdefault(entry.part, []).append(entry)
-    tables = (line for part, chapters in parts.items() for line in _part_lines(part, chapters))
-    return "\n".join([_INTRODUCTION, *_totals(parts), *tables])
+    lines = [LEDGER_INTRODUCTION, *_totals(parts)]
+    for part, chapters in parts.items():
+        lines += [f"({_anchor(part)})=", f"## {markdown(part)}", ""]
+        for entry in chapters:
+            lines += _chapter(entry)
+    return "\n".join(lines)
+
+
+def self_tests(entries: list[Entry]) -> str:
+    """The page of identities and self-tests."""
+    lines = [SELF_TESTS_INTRODUCTION]
+    for entry in entries:
+        tests = entry.claims("library")
+        if tests:
+            lines += [f"## [{markdown(entry.report['card']['title'])}]({entry.page})", ""]
+            rows = [[_link(entry, test), escape(test["measured"]), escape(test["condition"])] for test in tests]
+            lines += [_table(("What must hold", "Measured", "Condition"), rows), ""]
+    return "\n".join(lines)
 
 
 def _totals(parts: dict[str, list[Entry]]) -> list[str]:
-    rows = [(f"[{escape(part)}](#{_anchor(part)})", chapters) for part, chapters in parts.items()]
-    rows.append(("**Total**", [entry for chapters in parts.values() for entry in chapters]))
-    lines = [
-        "## Totals",
-        "",
-        _row("Part", "Chapters", *STATUSES),
-        _row("---", *["--:"] * (1 + len(STATUSES))),
-    ]
+    rows = [(f'<a href="#{_anchor(part)}">{escape(part)}</a>', chapters) for part, chapters in parts.items()]
+    rows.append(("<strong>All</strong>", [entry for chapters in parts.values() for entry in chapters]))
+    cells = []
     for name, chapters in rows:
         counts = sum((entry.counts for entry in chapters), Counter())
-        lines.append(_row(name, str(len(chapters)), *(str(counts[status]) for status in STATUSES)))
-    return [*lines, ""]
+        cells.append([name, str(len(chapters)), *(str(counts[outcome]) for outcome in OF_PAPERS)])
+    return ["## The papers' claims, counted", "", _table(("Part", "Chapters", *OF_PAPERS), cells), ""]
 
 
-def _part_lines(part: str, chapters: list[Entry]) -> list[str]:
-    lines = [f"({_anchor(part)})=", f"## {escape(part)}", ""]
-    for entry in chapters:
-        lines += _chapter_lines(entry)
-    return lines
-
-
-def _chapter_lines(entry: Entry) -> list[str]:
+def _chapter(entry: Entry) -> list[str]:
     card = entry.report["card"]
+    main = next((claim for claim in entry.report["claims"] if claim["main"]), None)
+    verdict = _outcome(main) if main else "no claim of the paper"
     lines = [
-        f"### [{escape(card['title'])}]({entry.page})",
+        f"### [{markdown(card['title'])}]({entry.page})",
         "",
-        f"After {escape(card['authors'])} ({card['year']}): {VERDICTS[card['verdict']]}.",
+        f"**{verdict}.** {markdown(card['found'])} *After {markdown(card['paper'])}, {markdown(card['authors'])} ({card['year']}).*",
+        "",
     ]
-    lines += [
-        f"Distance in {escape(d['what'])}: paper {escape(d['paper'])}, here {escape(d['here'])}."
-        for d in card["distances"]
-    ]
-    lines += ["", _row("Claim", "The paper", "Measured here", "Status"), _row(*["---"] * 4)]
-    for claim in entry.report["claims"]:
-        status = claim["status"] + (f": {claim['reason']}" if claim["reason"] else "")
-        cells = (claim["statement"], claim["paper"] or "-", claim["measured"], status)
-        lines.append(_row(*map(escape, cells)))
-    return [*lines, ""]
+    head = ("Outcome", "Claim", "Paper", "Here", "Condition")
+    papers = sorted(entry.claims("paper"), key=lambda claim: not claim["main"])
+    lines += [_table(head, [_row(entry, claim) for claim in papers]), ""]
+    ours = entry.claims("ours")
+    if ours:
+        rows = [[cell for i, cell in enumerate(_row(entry, claim)) if i != 2] for claim in ours]
+        table = _table(("Outcome", "Our control", "Here", "Condition"), rows)
+        lines += [f"<details><summary>Our own controls ({len(ours)})</summary>{table}</details>", ""]
+    return [*lines, f"*{markdown(trust(entry))}*", ""]
 
 
-def escape(text: str) -> str:
+def _row(entry: Entry, claim: dict) -> list[str]:
+    here = to_html(claim["measured"])
+    if claim["wide"]:
+        here += f"<br>wide run, {claim['wide']['draws']} draws: {to_html(claim['wide']['measured'])}"
+    if claim["reason"]:
+        here += f"<br>{to_html(claim['reason'])}"
+    draws = f"{claim['draws']} draw{'s' if claim['draws'] != 1 else ''}; " if claim["draws"] else ""
+    main = " <em>(main)</em>" if claim["main"] else ""
+    return [
+        _outcome(claim),
+        _link(entry, claim) + main,
+        to_html(claim["paper"]),
+        here,
+        draws + to_html(claim["condition"]),
+    ]
+
+
+def trust(entry: Entry) -> str:
+    """When and on what the chapter last ran whole, how tight its conditions are, what it noticed when broken."""
+    kept = entry.record
+    texts = []
+    for section, words in (("small", "ran whole"), ("wide", "wide run")):
+        if section in kept:
+            run = kept[section]
+            texts.append(f"{words} {run['date']} on {run['machine']}, {run['seconds']} s")
+    sds = [
+        float(found[1])
+        for claim in entry.report["claims"]
+        if (found := re.fullmatch(r"≈ (\S+) \(within \S+\) sd", claim["tightness"]))
+    ]
+    if sds:
+        texts.append(
+            f"the nearest end of a condition lies {min(sds):g} to {max(sds):g} sd away (median {median(sds):g})"
+        )
+    if "mutations" in kept:
+        tried = kept["mutations"]["tried"]
+        noticed = [one for one in tried if one["noticed"]]
+        missed = [f"{one['kind']}: {one['name']}" for one in tried if not one["noticed"]]
+        old = "" if kept["mutations"]["code"] == kept.get("small", {}).get("code") else " (on an earlier version)"
+        text = f"sabotages noticed{old}: {len(noticed)} of {len(tried)}"
+        texts.append(f"{text}; missed: {', '.join(missed)}" if missed else text)
+    line = "; ".join(texts) or "no run is recorded"
+    return line[0].upper() + line[1:] + "."
+
+
+def _outcome(claim: dict) -> str:
+    outcome = plain(claim["outcome"])
+    return f"{SYMBOLS[outcome]} {outcome}" + (" ◷" if outcome != claim["outcome"] else "")
+
+
+def _link(entry: Entry, claim: dict) -> str:
+    name = f"{entry.slug}-{claim['name']}"
+    return f'<a id="{name}" href="{entry.html}#{anchor(claim)}">{to_html(claim["statement"])}</a>'
+
+
+def _table(head: Iterable[str], rows: list[list[str]]) -> str:
+    """An HTML table whose rows turn into cards on a phone, by the style sheet and the labels of the cells."""
+    head = list(head)
+    lines = ['<table class="ks-ledger">', "<thead><tr>"]
+    lines += [f'<th scope="col">{escape(text)}</th>' for text in head]
+    lines += ["</tr></thead>", "<tbody>"]
+    for first, *rest in rows:
+        cells = "".join(
+            f'<td data-label="{escape(label)}">{cell}</td>' for label, cell in zip(head[1:], rest, strict=True)
+        )
+        lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
+    return "\n".join([*lines, "</tbody></table>"])
+
+
+def markdown(text: str) -> str:
     """Plain text as MyST Markdown that shows it unchanged, also in a table."""
     return re.sub(r"([\\`*_{}\[\]<>#|$~^@&%+=-])", r"\\\1", text)
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _anchor(part: str) -> str:
@@ -150,15 +258,15 @@ def _position(book: Path):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m corelib.lab.ledger", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("book", type=Path, help="folder of the book")
-    parser.add_argument("page", type=Path, help="the page to write")
-    options = parser.parse_args(arguments)
-    text = page(collect(options.book))
-    if not options.page.exists() or options.page.read_text(encoding="utf-8") != text:
-        options.page.write_text(text, encoding="utf-8")
+    parser = argparse.ArgumentParser(prog="python -m tools.ledger", description=__doc__.partition("\n")[0])
+    parser.add_argument("book", type=Path, help="folder of the book, in which both pages are written")
+    book = parser.parse_args(arguments).book
+    chapters = collect(book)
+    pages = {"ledger.md": ledger(chapters), "self-tests.md": self_tests([*chapters, *guides(book)])}
+    for name, text in pages.items():
+        page = book / name
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            page.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -1,94 +1,184 @@
-"""Protects the ledger: every stored claim stands in it once, counted under its status, in the book's order."""
+"""Protects the ledger: every claim stands in it once, under its origin and outcome, in the book's order."""
 
 import re
 import shutil
-from pathlib import Path
+from html.parser import HTMLParser
 
 import nbformat
 import pytest
-from corelib.lab.ledger import Entry, collect, escape, main, page
 
-from corelib.lab.claims import render
+from corelib.lab import record
+from corelib.lab.report import render
+from tools.compare import ROOT
+from tools.ledger import Entry, collect, guides, ledger, main, markdown, self_tests, trust
 
-GREEN = Path(__file__).parent / "fixtures" / "book" / "pairs" / "green.ipynb"
+GREEN = ROOT / "tests" / "fixtures" / "book" / "pairs" / "green.ipynb"
 
 
-def report(title, *statuses, verdict="held", statement="A statement"):
-    card = {
-        **dict.fromkeys(
-            ("slug", "paper", "url", "level", "data", "claimed", "reproduced", "easy", "hard"), "-"
-        ),
-        "title": title,
-        "authors": "A. Author",
-        "year": 2025,
-        "minutes": 1,
-        "verdict": verdict,
-        "distances": [{"what": "gain", "paper": "+0.06", "here": "≈ 0.05"}],
+def claim(name, origin, outcome, **changes):
+    given = {
+        "name": name,
+        "origin": origin,
+        "main": False,
+        "statement": f"Statement of {name}",
+        "paper": "0.85 -> 0.91" if origin == "paper" else "",
+        "measured": "≈ 0.9 ± 0.1",
+        "condition": "wins",
+        "outcome": outcome,
+        "reason": "" if outcome == "holds" else "small data",
+        "draws": 5,
+        "tightness": "≈ 1.5 (within 0.5) sd",
+        "wide": None,
+        "problem": "",
     }
-    claims = [
-        {
-            "name": f"claim-{i}",
-            "statement": statement,
-            "status": status,
-            "paper": "" if status == "exact" else "0.85 -> 0.91",
-            "measured": "≈ 0.9",
-            "condition": "gap > 0",
-            "holds": True,
-            "reason": "" if status in ("exact", "reproduced") else "small data",
-        }
-        for i, status in enumerate(statuses)
-    ]
-    return {"card": card, "claims": claims}
+    return given | changes
 
 
-PAGES = {"A": "pairs/a.ipynb", "B": "scores/b.ipynb", "C": "pairs/c.ipynb"}
+def report(title, *claims):
+    card = dict.fromkeys(("slug", "paper", "url", "level", "data", "claimed", "found"), "-")
+    card |= {"title": title, "authors": "A. Author", "year": 2025, "minutes": 10, "verdict": None, "distances": []}
+    return {"card": card, "claims": list(claims)}
+
+
+class _Rows(HTMLParser):
+    """The texts of the cells of every table row."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.inside = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.inside = True
+        elif tag == "br":
+            self.handle_data(" / ")
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data.replace("\n", "")
 
 
 def rows(text):
-    """The cells of every table row, without their escapes."""
-    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("| ")]
-    return [[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in line] for line in lines]
+    return _Rows(text).rows
 
 
-def test_the_ledger_lists_and_counts_every_claim():
-    text = page(
-        [
-            Entry("Pairs", "pairs/a.ipynb", report("Chapter A", "exact", "reproduced", "reproduced")),
-            Entry("Scores", "scores/b.ipynb", report("Chapter B", "not reproduced", verdict="not")),
-            Entry("Pairs", "pairs/c.ipynb", report("Chapter C", "in part", "exact", verdict="in part")),
-        ]
-    )
-    table = rows(text)
-    assert ["[Pairs](#ledger-pairs)", "2", "2", "2", "1", "0"] in table
-    assert ["[Scores](#ledger-scores)", "1", "0", "0", "0", "1"] in table
-    assert ["**Total**", "3", "2", "2", "1", "1"] in table
+ENTRIES = [
+    Entry(
+        "Pairs",
+        "pairs/a.ipynb",
+        report(
+            "Chapter A",
+            claim("side", "paper", "holds"),
+            claim("core", "paper", "a simpler rival ties", main=True),
+            claim("self", "library", "holds"),
+        ),
+    ),
+    Entry("Scores", "scores/b.ipynb", report("Chapter B", claim("core", "paper", "fails here", main=True))),
+    Entry(
+        "Pairs",
+        "pairs/c.ipynb",
+        report(
+            "Chapter C",
+            claim("core", "paper", "◷(holds with a condition)", main=True),
+            claim("mine", "ours", "does not hold"),
+        ),
+    ),
+]
+
+
+def test_the_ledger_counts_the_papers_claims_and_nothing_else():
+    table = rows(ledger(ENTRIES))
+    assert table[0] == ["Part", "Chapters", "holds", "holds with a condition", "a simpler rival ties", "fails here", "untestable here"]
+    assert table[1:4] == [
+        ["Pairs", "2", "1", "1", "1", "0", "0"],
+        ["Scores", "1", "0", "0", "0", "1", "0"],
+        ["All", "3", "1", "1", "1", "1", "0"],
+    ]
+
+
+def test_every_claim_stands_under_its_chapter_and_origin():
+    text = ledger(ENTRIES)
     sections = dict(section.split("\n", 1) for section in text.split("\n### ")[1:])
-    of_a, of_b, of_c = (sections[f"[Chapter {name}]({page})"] for name, page in PAGES.items())
-    assert rows(of_a).count(["A statement", "0.85 -> 0.91", "≈ 0.9", "reproduced"]) == 2
-    assert ["A statement", "-", "≈ 0.9", "exact"] in rows(of_a)
-    assert ["A statement", "0.85 -> 0.91", "≈ 0.9", "in part: small data"] in rows(of_c)
-    assert "After A. Author (2025): did not hold here." in of_b
+    of_a, of_b, of_c = (
+        sections[f"[Chapter {name}]({page})"]
+        for name, page in (("A", "pairs/a.ipynb"), ("B", "scores/b.ipynb"), ("C", "pairs/c.ipynb"))
+    )
+    assert rows(of_a)[1:] == [
+        ["≃ a simpler rival ties", "Statement of core (main)", "0.85 -> 0.91", "≈ 0.9 ± 0.1 / small data", "5 draws; wins"],
+        ["✓ holds", "Statement of side", "0.85 -> 0.91", "≈ 0.9 ± 0.1", "5 draws; wins"],
+    ]
+    assert "**≃ a simpler rival ties.**" in of_a and "**✗ fails here.**" in of_b
+    assert "**◐ holds with a condition ◷.**" in of_c
+    assert "Our own controls (1)" in of_c and "Statement of mine" in of_c
+    assert "Statement of self" not in text
     assert text.count("\n## Pairs") == text.count("\n## Scores") == 1
+
+
+def test_every_claim_has_an_anchor_and_leads_to_its_place():
+    assert '<a id="a-core" href="pairs/a.html#claim-core">' in ledger(ENTRIES)
+
+
+def test_self_tests_have_a_page_of_their_own():
+    text = self_tests(ENTRIES)
+    assert rows(text) == [["What must hold", "Measured", "Condition"], ["Statement of self", "≈ 0.9 ± 0.1", "wins"]]
+    assert "Chapter B" not in text
+
+
+def test_a_wide_run_stands_beside_the_small_one():
+    wide = {"measured": "≈ 0.8", "outcome": "fails here", "draws": 15}
+    entry = Entry("Pairs", "pairs/a.ipynb", report("A", claim("core", "paper", "fails here", main=True, wide=wide)))
+    assert "≈ 0.9 ± 0.1 / wide run, 15 draws: ≈ 0.8 / small data" in rows(ledger([entry]))[-1]
+
+
+RUN = {"date": "2026-11-27", "machine": "a machine", "seconds": 40, "code": "abc"}
+TRIED = [
+    {"kind": "leak", "name": "test data", "noticed": True},
+    {"kind": "trivial", "name": "a constant", "noticed": False},
+]
+
+
+@pytest.mark.parametrize(
+    ("kept", "text"),
+    [
+        ({}, "The nearest end of a condition lies 1.5 to 1.5 sd away (median 1.5)."),
+        ({"small": RUN}, "Ran whole 2026-11-27 on a machine, 40 s; the nearest"),
+        ({"mutations": {"code": "abc", "tried": TRIED}, "small": RUN}, "sabotages noticed: 1 of 2; missed: trivial: a constant."),
+        ({"mutations": {"code": "old", "tried": TRIED[:1]}, "small": RUN}, "sabotages noticed (on an earlier version): 1 of 1."),
+    ],
+)
+def test_the_trust_line_says_what_is_known(kept, text):
+    entry = ENTRIES[0]
+    assert text in trust(Entry(entry.part, entry.page, entry.report, kept))
 
 
 def test_text_is_shown_as_it_is():
     from markdown_it import MarkdownIt
 
     text = r"a|b *c* _d_ `e` $f$ [g](h) <i> #j {k} ~l~ m^2 n\o & @p %q -> +0.06 1. x"
-    html = MarkdownIt("commonmark").enable("table").render(f"| {escape(text)} |\n|---|\n")
+    html = MarkdownIt("commonmark").enable("table").render(f"| {markdown(text)} |\n|---|\n")
     cell = re.search(r"<th>(.*)</th>", html)[1]
     assert cell == text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    hostile = Entry("P", "p/a.ipynb", report("<b>&", claim("a", "paper", "holds", statement="<script>x</script>")))
+    assert "<script>" not in ledger([hostile])
 
 
 @pytest.fixture
 def book(tmp_path):
     """A book of two parts and three chapters, whose contents name them in an order of their own."""
     folder = tmp_path / "book"
-    for name in ("pairs/a", "pairs/b", "metric-learning/c"):
+    for name in ("pairs/a", "pairs/b", "metric-learning/c", "guide"):
         path = folder / f"{name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         notebook = nbformat.v4.new_notebook()
-        data = render(report(f"Chapter {path.stem}", "reproduced"))
+        data = render(report(f"Chapter {path.stem}", claim("core", "paper", "holds", main=True)))
         cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", data)])
         notebook.cells = [cell]
         nbformat.write(notebook, path)
@@ -106,6 +196,7 @@ def test_chapters_come_in_the_order_of_the_contents_and_unlisted_ones_last(book)
         ("All pairs", "pairs/a.ipynb"),
         ("Metric learning", "metric-learning/c.ipynb"),
     ]
+    assert [entry.page for entry in guides(book)] == ["guide.ipynb"]
 
 
 def test_a_chapter_without_a_report_is_an_error(book):
@@ -114,15 +205,16 @@ def test_a_chapter_without_a_report_is_an_error(book):
         collect(book)
 
 
-def test_the_command_writes_the_page_and_leaves_an_unchanged_one_alone(book):
-    target = book / "ledger.md"
-    assert main([str(book), str(target)]) == 0
-    assert target.read_text(encoding="utf-8") == page(collect(book))
-    before = target.stat().st_mtime_ns
-    main([str(book), str(target)])
-    assert target.stat().st_mtime_ns == before
+def test_the_command_writes_both_pages_and_leaves_unchanged_ones_alone(book):
+    assert main([str(book)]) == 0
+    assert (book / "ledger.md").read_text(encoding="utf-8") == ledger(collect(book))
+    before = (book / "ledger.md").stat().st_mtime_ns, (book / "self-tests.md").stat().st_mtime_ns
+    main([str(book)])
+    assert before == ((book / "ledger.md").stat().st_mtime_ns, (book / "self-tests.md").stat().st_mtime_ns)
 
 
 def test_the_example_can_be_entered(tmp_path):
     shutil.copytree(GREEN.parent, tmp_path / "book" / "pairs")
-    assert "A chapter in miniature" in page(collect(tmp_path / "book"))
+    text = ledger(collect(tmp_path / "book"))
+    assert "A chapter in miniature" in text
+    assert f"Ran whole {record.load(GREEN)['small']['date']}" in text.replace("\\", "")

@@ -8,7 +8,7 @@ import yaml
 
 import corelib
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 BOOK = ROOT / "book"
 PARTS = ("pairs", "metric-learning", "retrieval", "score-matching", "training", "judging", "shift")
 CHAPTERS = 42

@@ -14,7 +14,7 @@ import yaml
 from playwright.sync_api import expect, sync_playwright
 from site_inspector import PHONE, QUIET, SITE, Visitor, served
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = site_inspector.pages(SITE)
 NOTEBOOKS = sorted(
     path.relative_to(ROOT).as_posix()
