@@ -11,7 +11,7 @@ from pathlib import Path
 import axe_playwright_python
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
-SITE = Path(__file__).resolve().parent.parent / "_build" / "html"
+SITE = Path(__file__).resolve().parent.parent.parent / "_build" / "html"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (

@@ -39,7 +39,7 @@ def test_every_page_and_notebook_is_in_the_table_of_contents():
         for path in BOOK.rglob(f"*.{suffix}")
         if ".ipynb_checkpoints" not in path.parts and not path.name.startswith("_")
     ]
-    assert sorted({*pages, "book/ledger"}) == sorted(contents())
+    assert sorted({*pages, "book/ledger", "book/self-tests"}) == sorted(contents())
 
 
 def test_the_map_has_all_chapters():
