@@ -140,10 +140,11 @@ def _chapter(entry: Entry) -> list[str]:
     card = entry.report["card"]
     main = next((claim for claim in entry.report["claims"] if claim["main"]), None)
     verdict = _outcome(main) if main else "no claim of the paper"
+    source = f"{card['authors']} ({card['year']}), {card['paper'].rstrip('.')}"
     lines = [
         f"### [{markdown(card['title'])}]({entry.page})",
         "",
-        f"**{verdict}.** {markdown(card['found'])} *After {markdown(card['paper'])}, {markdown(card['authors'])} ({card['year']}).*",
+        f"**{verdict}.** {markdown(card['found'].rstrip('.'))}. *After {markdown(source)}.*",
         "",
     ]
     head = ("Outcome", "Claim", "Paper", "Here", "Condition")

@@ -9,7 +9,8 @@ _NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "name": "python", "pygments_lexer": "ipython3"},
 }
-_CELL_METADATA = ("cellView", "mystnb", "tags")
+_CELL_METADATA = ("mystnb", "tags")
+_FORM = "# @title "  # Colab shows a cell with this first line as a form, and hides its code if told to
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
@@ -26,6 +27,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
             {key: cell.metadata[key] for key in _CELL_METADATA if key in cell.metadata}
         )
         if cell.cell_type == "code":
+            if cell.source.startswith(_FORM):
+                cell.metadata["cellView"] = "form"
             cell.outputs = _merge_streams(cell.outputs)
     return notebook
 

@@ -30,7 +30,7 @@ def render(report: dict) -> dict[str, object]:
     verdict = f"Verdict: {card['verdict']}" if card["verdict"] else ""
     html, text = [f"<p><strong>{to_html(verdict)}</strong></p>"] if verdict else [], [verdict] if verdict else []
     for origin, caption in (
-        ("paper", "What the paper says, what we measured"),
+        ("paper", "Claims of the paper"),
         ("ours", "Our own controls"),
     ):
         chosen = [claim for claim in claims if claim["origin"] == origin]
