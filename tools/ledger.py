@@ -52,10 +52,11 @@ fast version agree, that a shortcut is exact. Nothing here is a claim of a paper
 
 @dataclass(frozen=True)
 class Entry:
-    """The report and the record of one notebook, and where it stands in the book."""
+    """The report and the record of one notebook, its title, and where it stands in the book."""
 
     part: str
     page: str
+    title: str
     report: dict
     record: dict = field(default_factory=dict)
 
@@ -95,10 +96,13 @@ def guides(book: Path) -> list[Entry]:
 
 
 def _entry(path: Path, book: Path) -> Entry:
-    reports = stored_reports(nbformat.read(path, as_version=4))
+    notebook = nbformat.read(path, as_version=4)
+    reports = stored_reports(notebook)
     if len(reports) != 1:
         raise ValueError(f"{path} must store one claims report; found {len(reports)}")
-    return Entry(_part_title(path.parent), path.relative_to(book).as_posix(), reports[0], record.load(path))
+    title = notebook.cells[0].source.partition("\n")[0].removeprefix("# ").strip()
+    page = path.relative_to(book).as_posix()
+    return Entry(_part_title(path.parent), page, title, reports[0], record.load(path))
 
 
 def ledger(entries: list[Entry]) -> str:
@@ -120,7 +124,7 @@ def self_tests(entries: list[Entry]) -> str:
     for entry in entries:
         tests = entry.claims("library")
         if tests:
-            lines += [f"## [{markdown(entry.report['card']['title'])}]({entry.page})", ""]
+            lines += [f"## [{markdown(entry.title)}]({entry.page})", ""]
             rows = [[_link(entry, test), escape(test["measured"]), escape(test["condition"])] for test in tests]
             lines += [_table(("What must hold", "Measured", "Condition"), rows), ""]
     return "\n".join(lines)
@@ -142,7 +146,7 @@ def _chapter(entry: Entry) -> list[str]:
     verdict = _outcome(main) if main else "no claim of the paper"
     source = f"{card['authors']} ({card['year']}), {card['paper'].rstrip('.')}"
     lines = [
-        f"### [{markdown(card['title'])}]({entry.page})",
+        f"### [{markdown(entry.title)}]({entry.page})",
         "",
         f"**{verdict}.** {markdown(card['found'].rstrip('.'))}. *After {markdown(source)}.*",
         "",

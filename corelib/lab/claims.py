@@ -53,8 +53,9 @@ class Claims:
 
     Parameters
     ----------
-    card : Card
-        The chapter's card; ``report`` fills in its verdict, which is that of the main claim, and its distances.
+    card : Card, optional
+        The chapter's card; ``report`` fills in its verdict, which is that of the main claim, and its distances. A notebook
+        that is about no paper has none.
     protocol : Protocol, optional
         The rules of the experiment, if there is one.
 
@@ -67,8 +68,8 @@ class Claims:
     Self-test: holds. Two halves make a whole: error below 1e-15
     """
 
-    def __init__(self, card: Card, protocol: Protocol | None = None) -> None:
-        if not isinstance(card, Card):
+    def __init__(self, card: Card | None = None, protocol: Protocol | None = None) -> None:
+        if card is not None and not isinstance(card, Card):
             raise TypeError(f"card must be a Card; got {type(card).__name__}")
         if protocol is not None and not isinstance(protocol, Protocol):
             raise TypeError(f"protocol must be a Protocol; got {type(protocol).__name__}")
@@ -77,7 +78,7 @@ class Claims:
         self._claims: list[Claim] = []
         self._distances: list[Distance] = []
         self._wide = {}
-        if SCALE == "small":
+        if card is not None and SCALE == "small":
             wide = record.load(Path(f"{card.slug}.ipynb")).get("wide", {})
             self._wide = {claim["name"]: claim for claim in wide.get("claims", [])}
 
@@ -200,9 +201,10 @@ class Claims:
         main = [claim for claim in self._claims if claim.main]
         if len(main) > 1:
             raise ClaimError(f"one claim is the main one; here are {', '.join(claim.name for claim in main)}")
-        if main:
+        if main and self._card:
             self._card.fill(f"{main[0].outcome}: {main[0].measured}", self._distances)
-        show(render({"card": self._card.as_dict(), "claims": [asdict(claim) for claim in self._claims]}))
+        card = self._card and self._card.as_dict()
+        show(render({"card": card, "claims": [asdict(claim) for claim in self._claims]}))
         broken = [claim for claim in self._claims if claim.problem]
         if broken and SCALE == "small":
             lines = (f"  {claim.name}: {claim.problem}; measured: {claim.measured}" for claim in broken)

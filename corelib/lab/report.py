@@ -27,7 +27,7 @@ def render(report: dict) -> dict[str, object]:
     ``≈`` in strings only.
     """
     claims, card = report["claims"], report["card"]
-    verdict = f"Verdict: {card['verdict']}" if card["verdict"] else ""
+    verdict = f"Verdict: {card['verdict']}" if card and card["verdict"] else ""
     html, text = [f"<p><strong>{to_html(verdict)}</strong></p>"] if verdict else [], [verdict] if verdict else []
     for origin, caption in (
         ("paper", "Claims of the paper"),

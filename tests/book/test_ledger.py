@@ -73,7 +73,7 @@ def rows(text):
 ENTRIES = [
     Entry(
         "Pairs",
-        "pairs/a.ipynb",
+        "pairs/a.ipynb", "Chapter A",
         report(
             "Chapter A",
             claim("side", "paper", "holds"),
@@ -81,10 +81,10 @@ ENTRIES = [
             claim("self", "library", "holds"),
         ),
     ),
-    Entry("Scores", "scores/b.ipynb", report("Chapter B", claim("core", "paper", "fails here", main=True))),
+    Entry("Scores", "scores/b.ipynb", "Chapter B", report("Chapter B", claim("core", "paper", "fails here", main=True))),
     Entry(
         "Pairs",
-        "pairs/c.ipynb",
+        "pairs/c.ipynb", "Chapter C",
         report(
             "Chapter C",
             claim("core", "paper", "◷(holds with a condition)", main=True),
@@ -134,7 +134,7 @@ def test_self_tests_have_a_page_of_their_own():
 
 def test_a_wide_run_stands_beside_the_small_one():
     wide = {"measured": "≈ 0.8", "outcome": "fails here", "draws": 15}
-    entry = Entry("Pairs", "pairs/a.ipynb", report("A", claim("core", "paper", "fails here", main=True, wide=wide)))
+    entry = Entry("Pairs", "pairs/a.ipynb", "Chapter A", report("A", claim("core", "paper", "fails here", main=True, wide=wide)))
     assert "≈ 0.9 ± 0.1 / wide run, 15 draws: ≈ 0.8 / small data" in rows(ledger([entry]))[-1]
 
 
@@ -156,7 +156,7 @@ TRIED = [
 )
 def test_the_trust_line_says_what_is_known(kept, text):
     entry = ENTRIES[0]
-    assert text in trust(Entry(entry.part, entry.page, entry.report, kept))
+    assert text in trust(Entry(entry.part, entry.page, entry.title, entry.report, kept))
 
 
 def test_text_is_shown_as_it_is():
@@ -166,7 +166,7 @@ def test_text_is_shown_as_it_is():
     html = MarkdownIt("commonmark").enable("table").render(f"| {markdown(text)} |\n|---|\n")
     cell = re.search(r"<th>(.*)</th>", html)[1]
     assert cell == text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    hostile = Entry("P", "p/a.ipynb", report("<b>&", claim("a", "paper", "holds", statement="<script>x</script>")))
+    hostile = Entry("P", "p/a.ipynb", "<b>&", report("<b>&", claim("a", "paper", "holds", statement="<script>x</script>")))
     assert "<script>" not in ledger([hostile])
 
 
@@ -180,7 +180,7 @@ def book(tmp_path):
         notebook = nbformat.v4.new_notebook()
         data = render(report(f"Chapter {path.stem}", claim("core", "paper", "holds", main=True)))
         cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", data)])
-        notebook.cells = [cell]
+        notebook.cells = [nbformat.v4.new_markdown_cell(f"# Chapter {path.stem}"), cell]
         nbformat.write(notebook, path)
     (folder / "pairs" / "index.md").write_text("# All pairs\n\nText.\n")
     (tmp_path / "_toc.yml").write_text(
@@ -200,7 +200,8 @@ def test_chapters_come_in_the_order_of_the_contents_and_unlisted_ones_last(book)
 
 
 def test_a_chapter_without_a_report_is_an_error(book):
-    nbformat.write(nbformat.v4.new_notebook(), book / "pairs" / "empty.ipynb")
+    empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Empty")])
+    nbformat.write(empty, book / "pairs" / "empty.ipynb")
     with pytest.raises(ValueError, match=r"empty\.ipynb must store one claims report; found 0"):
         collect(book)
 

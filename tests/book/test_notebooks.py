@@ -350,7 +350,7 @@ def _too_large(cells):
         (_html_id, "code cell 3 shows an id in HTML"),
         (_exempt_by_tag, "code cell 3 must not be exempt from nbval"),
         (_exempt_by_comment, "code cell 3 must not be exempt from nbval"),
-        (_card_not_exempt, "one code cell must show the card"),
+        (_card_not_exempt, "1 code cell must show the card"),
         (_no_install, "the first code cell must be the install cell"),
         (_empty_cell, "code cell 2 is empty"),
         (_timing_metadata, "ids or metadata are not normalised"),
