@@ -131,5 +131,5 @@ def run(notebook: Path, *, python_path: Path | None = None) -> subprocess.Comple
 
 
 if __name__ == "__main__":
-    notebooks = [Path(argument) for argument in sys.argv[1:]]
-    sys.exit(subprocess.run(command(*notebooks), check=False, cwd=ROOT, env=environment()).returncode)
+    line = [*command(), *sys.argv[1:]]
+    sys.exit(subprocess.run(line, check=False, cwd=ROOT, env=environment()).returncode)

@@ -115,7 +115,8 @@ class Claims:
         main : bool
             Whether this is the paper's central claim, which makes the verdict; one of a chapter's claims is.
         rival : mapping of str to Gain, optional
-            Simpler rivals by name, and what the method gains over them: if it does not win, "a simpler rival ties".
+            Simpler rivals by name, and what the method gains over them: if that is a tie or a loss, "a simpler rival
+            ties".
         elsewhere : mapping of str to evidence, optional
             The same under other conditions; where it does not hold, the outcome is "holds with a condition".
         why : str, optional

@@ -27,13 +27,13 @@ def of_paper(
 ) -> str:
     """The outcome of a statement of the paper.
 
-    It fails if what was found does not meet it, and is untestable if that is unclear; else a rival over which the
-    method does not win ties; else it holds, with a condition if it is not met everywhere.
+    It fails if what was found does not meet it, and is untestable if that is unclear; else a rival ties if the method ties
+    with it or loses to it; else it holds, with a condition if it is not met everywhere.
     """
     met = _meets(found, expect)
     if not met:
         outcome = UNTESTABLE if met is None else FAILS
-    elif any(gain.relation != "wins" for gain in rival.values()):
+    elif any(gain.relation in ("ties", "loses") for gain in rival.values()):
         outcome = RIVAL
     else:
         outcome = HOLDS if all(_meets(other, expect) for other in elsewhere.values()) else CONDITION

@@ -123,7 +123,7 @@ WIN, TIE, LOSS, UNCLEAR = gain(0.05, 0.06, 0.055), gain(0.0), gain(-0.05), gain(
         (WIN, {"r": WIN}, {"e": WIN}, "holds"),
         (WIN, {"r": TIE}, {"e": WIN}, "a simpler rival ties"),
         (WIN, {"r": LOSS}, {"e": LOSS}, "a simpler rival ties"),
-        (WIN, {"r": UNCLEAR}, {}, "a simpler rival ties"),
+        (WIN, {"r": UNCLEAR}, {}, "holds"),
         (WIN, {}, {"e": TIE}, "holds with a condition"),
         (WIN, {}, {"e": UNCLEAR}, "holds with a condition"),
         (TIE, {"r": WIN}, {}, "fails here"),
