@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import re
+import symtable
 from collections.abc import Iterable
 
 from nbformat import NotebookNode
@@ -36,11 +37,50 @@ def bound(source: str, effects: dict[str, set[str]]) -> set[str]:
 
 
 def used(source: str) -> set[str]:
-    """The names that a cell reads, anywhere in it."""
+    """The names that a cell takes from the cells before it: local names of its functions and its own are left out."""
     tree = parse(source)
-    if tree is None:
-        return set()
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return _taken(tree.body, set()) if tree else set()
+
+
+def _taken(statements: list[ast.stmt], defined: set[str]) -> set[str]:
+    """Names that statements use before they define them; ``defined`` grows by what they surely define."""
+    taken: set[str] = set()
+    for node in statements:
+        match node:
+            case ast.For():
+                taken |= _referenced(node.iter) - defined
+                taken |= _taken(node.body + node.orelse, defined | _targets(node.target))
+                defined |= _targets(node.target)
+            case ast.With():
+                for item in node.items:
+                    taken |= _referenced(item.context_expr) - defined
+                    defined |= _targets(item.optional_vars) if item.optional_vars else set()
+                taken |= _taken(node.body, defined)
+            case ast.If() | ast.While():
+                taken |= _referenced(node.test) - defined
+                taken |= _taken(node.body, set(defined)) | _taken(node.orelse, set(defined))
+            case _:
+                taken |= _referenced(node) - defined
+                plain = not isinstance(node, ast.Try | ast.Expr | ast.AugAssign)
+                defined |= _bound(node) if plain else set()
+    return taken
+
+
+def _referenced(node: ast.AST) -> set[str]:
+    """Global names that a statement or an expression refers to, also inside of its functions."""
+    tables = [symtable.symtable(ast.unparse(node), "cell", "exec")]
+    names = {symbol.get_name() for symbol in tables[0].get_symbols() if symbol.is_referenced()}
+    changed = {name for inner in ast.walk(node) for name in _changed(inner)}
+    while tables:
+        tables = [child for table in tables for child in table.get_children()]
+        names |= {s.get_name() for table in tables for s in table.get_symbols() if s.is_global() and s.is_referenced()}
+    return names | (changed if isinstance(node, ast.Assign | ast.AugAssign) else set())
+
+
+def _changed(node: ast.AST) -> set[str]:
+    """A name of which a part is assigned to: ``x[i] = ...`` needs ``x``."""
+    part = isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store)
+    return _targets(node) if part else set()
 
 
 def needed(sources: list[str], roots: Iterable[int]) -> list[int]:
