@@ -56,6 +56,11 @@ class Mutation:
     def __str__(self) -> str:
         return f"{self.chapter}: {self.kind}: {self.name}"
 
+    @property
+    def id(self) -> str:
+        """Eight characters that change with the mutation."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+
 
 class Stale(ValueError):
     """A mutation that no longer fits: the source has moved on, so must the mutation."""
@@ -221,29 +226,30 @@ def _build(kernel: str, root: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def _try(mutation: Mutation) -> tuple[Mutation, str]:
+def _try(mutation: Mutation) -> dict:
     with tempfile.TemporaryDirectory() as folder:
-        return mutation, noticed(broken(mutation, Path(folder)))
+        complaint = noticed(broken(mutation, Path(folder)))
+    print(f"{mutation}: {complaint or 'noticed'}", flush=True)
+    return {"id": mutation.id, "kind": mutation.kind, "name": mutation.name, "noticed": not complaint}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.mutations", description=__doc__.partition("\n")[0])
     parser.add_argument("chapters", nargs="*", metavar="SLUG", help="which chapters; all, if none is named")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--new", action="store_true", help="only what was not tried on this code yet")
     options = parser.parse_args(arguments)
-    chosen = [m for m in all_mutations() if not options.chapters or m.chapter in options.chapters]
     missed = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
-        results: dict[str, list[dict]] = {}
-        for mutation, complaint in pool.map(_try, chosen):
-            print(f"{mutation}: {complaint or 'noticed'}", flush=True)
-            missed += bool(complaint)
-            entry = {"kind": mutation.kind, "name": mutation.name, "noticed": not complaint}
-            results.setdefault(mutation.chapter, []).append(entry)
-    for chapter, entries in results.items():
+    for chapter in options.chapters or sorted({mutation.chapter for mutation in all_mutations()}):
         notebook = notebook_of(chapter)
         code = claims_hash(nbformat.read(notebook, as_version=4))
-        records.update(notebook, "mutations", {"code": code, "tried": entries})
+        chosen = [mutation for mutation in all_mutations() if mutation.chapter == chapter]
+        kept = record.load(notebook).get("mutations", {})
+        done = {entry.get("id"): entry for entry in kept["tried"]} if options.new and kept.get("code") == code else {}
+        with ThreadPoolExecutor(options.jobs) as pool:
+            tried = list(pool.map(lambda mutation: done.get(mutation.id) or _try(mutation), chosen))
+        missed += sum(not entry["noticed"] for entry in tried)
+        records.update(notebook, "mutations", {"code": code, "tried": tried})
     return int(missed > 0)
 
 
