@@ -239,18 +239,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--new", action="store_true", help="only what was not tried on this code yet")
     options = parser.parse_args(arguments)
-    missed = 0
-    for chapter in options.chapters or sorted({mutation.chapter for mutation in all_mutations()}):
-        notebook = notebook_of(chapter)
-        code = claims_hash(nbformat.read(notebook, as_version=4))
-        chosen = [mutation for mutation in all_mutations() if mutation.chapter == chapter]
-        kept = record.load(notebook).get("mutations", {})
-        done = {entry.get("id"): entry for entry in kept["tried"]} if options.new and kept.get("code") == code else {}
-        with ThreadPoolExecutor(options.jobs) as pool:
-            tried = list(pool.map(lambda mutation: done.get(mutation.id) or _try(mutation), chosen))
-        missed += sum(not entry["noticed"] for entry in tried)
-        records.update(notebook, "mutations", {"code": code, "tried": tried})
+    chapters = options.chapters or sorted({mutation.chapter for mutation in all_mutations()})
+    missed = sum(_try_chapter(chapter, options.jobs, only_new=options.new) for chapter in chapters)
     return int(missed > 0)
+
+
+def _try_chapter(chapter: str, jobs: int, *, only_new: bool) -> int:
+    """Try the mutations of a chapter, write into its record what it noticed; how many it missed."""
+    notebook = notebook_of(chapter)
+    code = claims_hash(nbformat.read(notebook, as_version=4))
+    chosen = [mutation for mutation in all_mutations() if mutation.chapter == chapter]
+    kept = record.load(notebook).get("mutations", {})
+    done = {entry.get("id"): entry for entry in kept["tried"]} if only_new and kept.get("code") == code else {}
+    with ThreadPoolExecutor(jobs) as pool:
+        tried = list(pool.map(lambda mutation: done.get(mutation.id) or _try(mutation), chosen))
+    records.update(notebook, "mutations", {"code": code, "tried": tried})
+    return sum(not entry["noticed"] for entry in tried)
 
 
 if __name__ == "__main__":
