@@ -18,7 +18,7 @@ from corelib.lab import record
 from corelib.lab.card import Card
 from corelib.lab.plot import MAX_WIDTH
 from corelib.lab.reading import prose_words, visible_lines
-from corelib.lab.report import MIME, render
+from corelib.lab.report import MIME, render, verdict
 from corelib.lab.style import PIXELS_PER_INCH
 from tools.cells import claims_hash, parse
 from tools.normalise import normalise
@@ -232,7 +232,7 @@ def _claim_problems(path: Path, cells: list[NotebookNode], report: dict) -> Iter
     main = [claim for claim in report["claims"] if claim["main"]]
     if len(main) != 1:
         yield f"one claim of the paper must be the main one; found {len(main)}"
-    expected = f"{main[0]['outcome']}: {main[0]['measured']}" if main else None
+    expected = verdict(main[0]) if main else None
     if report["card"]["verdict"] != expected:
         yield f'the verdict is "{report["card"]["verdict"]}" but the main claim says "{expected}"'
     if report["card"]["slug"] != path.stem:

@@ -17,7 +17,7 @@ import nbformat
 
 from corelib.lab import record
 from corelib.lab.outcomes import OF_PAPERS, SYMBOLS, plain
-from corelib.lab.report import anchor
+from corelib.lab.report import anchor, claim_lines
 from corelib.lab.table import to_html
 from tools.guard import stored_reports
 
@@ -148,35 +148,29 @@ def _chapter(entry: Entry) -> list[str]:
     lines = [
         f"### [{markdown(entry.title)}]({entry.page})",
         "",
-        f"**{verdict}.** {markdown(card['found'].rstrip('.'))}. *After {markdown(source)}.*",
+        f"**{verdict}.** *The paper:* {_sentence(card['claimed'])} *We found:* {_sentence(card['found'])}",
+        "",
+        f"After {markdown(source)}.",
         "",
     ]
-    head = ("Outcome", "Claim", "Paper", "Here", "Condition")
     papers = sorted(entry.claims("paper"), key=lambda claim: not claim["main"])
-    lines += [_table(head, [_row(entry, claim) for claim in papers]), ""]
+    lines += [_table(("Outcome", "Claim of the paper"), [_row(entry, claim) for claim in papers]), ""]
     ours = entry.claims("ours")
     if ours:
-        rows = [[cell for i, cell in enumerate(_row(entry, claim)) if i != 2] for claim in ours]
-        table = _table(("Outcome", "Our control", "Here", "Condition"), rows)
+        table = _table(("Outcome", "Our control"), [_row(entry, claim) for claim in ours])
         lines += [f"<details><summary>Our own controls ({len(ours)})</summary>{table}</details>", ""]
     return [*lines, f"*{markdown(trust(entry))}*", ""]
 
 
 def _row(entry: Entry, claim: dict) -> list[str]:
-    here = to_html(claim["measured"])
-    if claim["wide"]:
-        here += f"<br>wide run, {claim['wide']['draws']} draws: {to_html(claim['wide']['measured'])}"
-    if claim["reason"]:
-        here += f"<br>{to_html(claim['reason'])}"
-    draws = f"{claim['draws']} draw{'s' if claim['draws'] != 1 else ''}; " if claim["draws"] else ""
     main = " <em>(main)</em>" if claim["main"] else ""
-    return [
-        _outcome(claim),
-        _link(entry, claim) + main,
-        to_html(claim["paper"]),
-        here,
-        draws + to_html(claim["condition"]),
-    ]
+    draws = f" ({claim['draws']} draw{'s' if claim['draws'] != 1 else ''})" if claim["draws"] else ""
+    lines = [_link(entry, claim) + main, *claim_lines(claim), f"Condition{draws}: {to_html(claim['condition'])}"]
+    return [_outcome(claim), "<br>".join(lines)]
+
+
+def _sentence(text: str) -> str:
+    return markdown(text[0].upper() + text[1:].rstrip(".") + ".")
 
 
 def trust(entry: Entry) -> str:

@@ -12,7 +12,7 @@ from corelib.lab.display import show
 from corelib.lab.evidence import Evidence, Expectation, Gain, exact
 from corelib.lab.outcomes import describe, of_control, of_paper
 from corelib.lab.protocol import Protocol
-from corelib.lab.report import line, render
+from corelib.lab.report import line, render, verdict
 from corelib.lab.scale import SCALE, check_unchanged
 from corelib.lab.text import check_line
 
@@ -203,7 +203,7 @@ class Claims:
         if len(main) > 1:
             raise ClaimError(f"one claim is the main one; here are {', '.join(claim.name for claim in main)}")
         if main and self._card:
-            self._card.fill(f"{main[0].outcome}: {main[0].measured}", self._distances)
+            self._card.fill(verdict(asdict(main[0])), self._distances)
         card = self._card and self._card.as_dict()
         show(render({"card": card, "claims": [asdict(claim) for claim in self._claims]}))
         broken = [claim for claim in self._claims if claim.problem]

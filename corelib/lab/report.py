@@ -11,11 +11,11 @@ WHOSE = {"paper": "Claim of the paper", "ours": "Our control", "library": "Self-
 
 def line(claim: dict) -> dict[str, object]:
     """The MIME bundle of the line that stands where a claim is recorded; the page can be linked to it."""
-    measured = with_wide(claim)
-    text = f"{WHOSE[claim['origin']]}: {claim['outcome']}. {claim['statement']}: {measured}"
+    whose, lines = WHOSE[claim["origin"]], _measured(claim)
+    text = f"{whose}: {claim['outcome']}. {claim['statement']}: {' | '.join(lines)}"
     html = (
-        f'<p id="{anchor(claim)}" style="margin: 0.3em 0"><strong>{WHOSE[claim["origin"]]}: '
-        f"{_outcome(claim)}.</strong> {to_html(claim['statement'])}: {to_html(measured)}</p>"
+        f'<p id="{anchor(claim)}" style="margin: 0.3em 0"><strong>{whose}: {_outcome(claim)}.</strong> '
+        f"{to_html(claim['statement'])}: {in_lines(lines)}</p>"
     )
     return {"text/html": html, "text/plain": text}
 
@@ -27,8 +27,8 @@ def render(report: dict) -> dict[str, object]:
     ``≈`` in strings only.
     """
     claims, card = report["claims"], report["card"]
-    verdict = f"Verdict: {card['verdict']}" if card and card["verdict"] else ""
-    html, text = [f"<p><strong>{to_html(verdict)}</strong></p>"] if verdict else [], [verdict] if verdict else []
+    said = f"Verdict: {card['verdict']}" if card and card["verdict"] else ""
+    html, text = [f"<p><strong>{to_html(said)}</strong></p>"] if said else [], [said] if said else []
     for origin, caption in (
         ("paper", "Claims of the paper"),
         ("ours", "Our own controls"),
@@ -50,15 +50,37 @@ def render(report: dict) -> dict[str, object]:
     }
 
 
+def verdict(main: dict) -> str:
+    """The verdict of a chapter: the outcome of its main claim, and what was measured for it."""
+    return f"{main['outcome']}: {parts(main['measured'])[0]}"
+
+
 def anchor(claim: dict) -> str:
     """The id of the line at which a claim is recorded."""
     return f"claim-{claim['name']}"
 
 
-def with_wide(claim: dict) -> str:
-    """What was measured; beside it, where there was a wide run, what that measured."""
-    wide = claim["wide"]
-    return f"{claim['measured']} (wide run: {wide['measured']})" if wide else claim["measured"]
+def parts(measured: str) -> list[str]:
+    """What was measured, and the same over rivals and under other conditions, one by one."""
+    return measured.split("; ")
+
+
+def in_lines(lines: list[str]) -> str:
+    """HTML with one line below the other."""
+    return "<br>".join(map(to_html, lines))
+
+
+def wide_lines(claim: dict) -> list[str]:
+    """What the wide run measured, if there was one."""
+    if not claim["wide"]:
+        return []
+    draws = claim["wide"]["draws"]
+    first, *rest = parts(claim["wide"]["measured"])
+    return [f"Wide run, {draws} draw{'s' if draws != 1 else ''}: {first}", *rest]
+
+
+def _measured(claim: dict) -> list[str]:
+    return [*parts(claim["measured"]), *wide_lines(claim)]
 
 
 def _outcome(claim: dict) -> str:
@@ -68,16 +90,17 @@ def _outcome(claim: dict) -> str:
 
 def _row(claim: dict) -> tuple[str, Markup]:
     main = " <em>(the main claim)</em>" if claim["main"] else ""
-    parts = [f'<a href="#{anchor(claim)}">{to_html(claim["statement"])}</a>{main}']
-    if claim["paper"]:
-        parts.append(f"Paper: {to_html(claim['paper'])}")
-    parts.append(f"Here: {to_html(claim['measured'])}")
-    if claim["wide"]:
-        parts.append(f"Wide run, {claim['wide']['draws']} draws: {to_html(claim['wide']['measured'])}")
-    if claim["reason"]:
-        parts.append(f"Why: {to_html(claim['reason'])}")
+    rows = [f'<a href="#{anchor(claim)}">{to_html(claim["statement"])}</a>{main}', *claim_lines(claim)]
     condition = f"{claim['condition']}{_tight(claim)}" + (f"; not met: {claim['problem']}" if claim["problem"] else "")
-    return _outcome(claim), Markup("<br>".join(parts) + folded("Condition", to_html(condition)))
+    return _outcome(claim), Markup("<br>".join(rows) + folded("Condition", to_html(condition)))
+
+
+def claim_lines(claim: dict) -> list[str]:
+    """HTML lines of a claim: the paper's number, what was measured here and in the wide run, and why."""
+    lines = [f"Paper: {to_html(claim['paper'])}"] if claim["paper"] else []
+    first, *rest = parts(claim["measured"])
+    lines += [f"Here: {to_html(first)}", *map(to_html, rest + wide_lines(claim))]
+    return lines + ([f"Why: {to_html(claim['reason'])}"] if claim["reason"] else [])
 
 
 def _tight(claim: dict) -> str:
@@ -89,7 +112,7 @@ def _text(claim: dict) -> str:
         claim["outcome"],
         claim["statement"],
         claim["paper"],
-        with_wide(claim),
+        " | ".join(_measured(claim)),
         claim["condition"] + _tight(claim),
         claim["problem"] and f"not met: {claim['problem']}",
         claim["reason"],

@@ -111,10 +111,12 @@ def test_every_claim_stands_under_its_chapter_and_origin():
         sections[f"[Chapter {name}]({page})"]
         for name, page in (("A", "pairs/a.ipynb"), ("B", "scores/b.ipynb"), ("C", "pairs/c.ipynb"))
     )
-    assert rows(of_a)[1:] == [
-        ["≃ a simpler rival ties", "Statement of core (main)", "0.85 -> 0.91", "≈ 0.9 ± 0.1 / small data", "5 draws; wins"],
-        ["✓ holds", "Statement of side", "0.85 -> 0.91", "≈ 0.9 ± 0.1", "5 draws; wins"],
+    core, side = rows(of_a)[1:]
+    assert core == [
+        "≃ a simpler rival ties",
+        "Statement of core (main) / Paper: 0.85 -> 0.91 / Here: ≈ 0.9 ± 0.1 / Why: small data / Condition (5 draws): wins",
     ]
+    assert side == ["✓ holds", "Statement of side / Paper: 0.85 -> 0.91 / Here: ≈ 0.9 ± 0.1 / Condition (5 draws): wins"]
     assert "**≃ a simpler rival ties.**" in of_a and "**✗ fails here.**" in of_b
     assert "**◐ holds with a condition ◷.**" in of_c
     assert "Our own controls (1)" in of_c and "Statement of mine" in of_c
@@ -135,7 +137,7 @@ def test_self_tests_have_a_page_of_their_own():
 def test_a_wide_run_stands_beside_the_small_one():
     wide = {"measured": "≈ 0.8", "outcome": "fails here", "draws": 15}
     entry = Entry("Pairs", "pairs/a.ipynb", "Chapter A", report("A", claim("core", "paper", "fails here", main=True, wide=wide)))
-    assert "≈ 0.9 ± 0.1 / wide run, 15 draws: ≈ 0.8 / small data" in rows(ledger([entry]))[-1]
+    assert "Here: ≈ 0.9 ± 0.1 / Wide run, 15 draws: ≈ 0.8 / Why: small data / " in rows(ledger([entry]))[-1][1]
 
 
 RUN = {"date": "2026-11-27", "machine": "a machine", "seconds": 40, "code": "abc"}
