@@ -7,7 +7,8 @@ this module then compares the numbers behind ``≈`` as well, in order. Each may
 - what ``(within w)`` says;
 - 5 % elsewhere;
 
-and half a unit of its last printed digit. Numbers behind ``◷``, times, are free.
+and half a unit of the last printed digit of either. Standard deviations below 1 % of the value may differ more. Numbers
+behind ``◷``, times, are free.
 """
 
 import os

@@ -31,8 +31,8 @@ compares; the link leads to the place on the page where the claim is measured.
 | Outcome | Meaning |
 |---|---|
 | ✓ holds | what the paper says is so here too, under the condition that stands beside it |
-| ◐ holds with a condition | it is so in the paper's setting, and stops being so when that is changed |
-| ≃ a simpler rival ties | it is so, and a simpler method does as well |
+| ◐ holds with a condition | it is so in the paper's setting, and not, or not clearly, when that is changed |
+| ≃ a simpler rival ties | it is so, and a simpler method does as well or better |
 | ✗ fails here | measured here, it is not so |
 | ? untestable here | the scale of a chapter cannot tell; that is no failure |
 

@@ -134,7 +134,7 @@ class Card:
             ("Data", self.data),
             ("You should know", self.level),
             ("To read", f"about {self.minutes} minutes" if self.minutes else "not counted here"),
-            ("To run", "under a minute on one processor core"),
+            ("To run", "about a minute on one processor core"),
         ]
         caption = f"Card: {self.title}"
         return {

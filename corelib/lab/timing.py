@@ -23,7 +23,7 @@ def time_ratio(slow: Callable[[], object], fast: Callable[[], object], repeat: i
     -------
     float
         The median over the pairs of (time of ``slow``) / (time of ``fast``). It moves from machine to machine:
-        print it through ``approx``.
+        print it through ``timed``.
 
     Raises
     ------
