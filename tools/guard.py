@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from corelib.lab import record
 from corelib.lab.card import Card
 from corelib.lab.plot import MAX_WIDTH
-from corelib.lab.reading import prose_words, visible_lines
+from corelib.lab.reading import minutes, prose_words, visible_lines
 from corelib.lab.report import MIME, render, verdict
 from corelib.lab.style import PIXELS_PER_INCH
 from tools.cells import claims_hash, parse
@@ -237,6 +237,8 @@ def _claim_problems(path: Path, cells: list[NotebookNode], report: dict) -> Iter
         yield f'the verdict is "{report["card"]["verdict"]}" but the main claim says "{expected}"'
     if report["card"]["slug"] != path.stem:
         yield f'the card\'s slug is "{report["card"]["slug"]}" but the file is "{path.stem}.ipynb"'
+    if report["card"]["minutes"] != minutes(path):
+        yield f"the card says {report['card']['minutes']} minutes to read, the words {minutes(path)}: execute it again"
     if not any(Card.from_dict(report["card"]).render() == data for data in bundles):
         yield "the stored card is not what the claims report says"
     counted = [claim for claim in report["claims"] if claim["origin"] != "library"]
