@@ -10,7 +10,17 @@ def pytest_addoption(parser):
     parser.addoption("--all-mutations", action="store_true", help="try every mutation, not only this commit's")
 
 
+def _same_examples_in_every_run():
+    """Hypothesis also tries constants that it finds in the source of whatever is imported, so that an edit anywhere, or
+    another order of the tests, changes the examples of a test that is meant to be the same every time."""
+    from hypothesis.internal.conjecture import providers
+
+    providers._get_local_constants = providers.Constants
+
+
 def pytest_configure(config):
+    if not os.environ.get("CORELIB_FUZZ_EXAMPLES"):
+        _same_examples_in_every_run()
     config.addinivalue_line("markers", "mutation: breaks a copy of the library and runs a chapter against it")
     expected = os.environ.get("CORELIB_EXPECTED")
     if expected:  # a wheel, or a build with sanitizers

@@ -140,10 +140,10 @@ static int ks_pairs(int kind, const ks_side *side, ptrdiff_t groups, double temp
                     double limit, double *value, void *const *slope, int threads) {
     if (kind == KS_HINGE_PAIRS || kind == KS_SQUARED_HINGE_PAIRS) {
         ks_hinge hinge = {kind == KS_SQUARED_HINGE_PAIRS, limit};
-        return ks_for_groups(ks_hinge_sum, &hinge, side, groups, factor, value, slope, threads);
+        return ks_for_groups(ks_hinge_sum, &hinge, side, groups, limit, factor, value, slope, threads);
     }
     ks_smooth smooth = {kind == KS_SIGMOID_PAIRS ? &KS_SIGMOID : &KS_SOFTPLUS, temperature, limit};
-    return ks_for_groups(ks_smooth_sum, &smooth, side, groups, factor, value, slope, threads);
+    return ks_for_groups(ks_smooth_sum, &smooth, side, groups, limit, factor, value, slope, threads);
 }
 
 #endif

@@ -101,6 +101,17 @@ static void ks_ranges(const ks_side *side, ks_range *range) {
 typedef int (*ks_pair_function)(const void *loss, const ks_side *side, double factor, double *value,
                                 void *const *slope, int threads);
 
+static int ks_within(const ks_side *side, double limit) {
+    int64_t bad = 0;
+    double block[KS_BLOCK];
+    for (ptrdiff_t at = 0; at < side->n; at += KS_BLOCK) {
+        int count = (int)(side->n - at < KS_BLOCK ? side->n - at : KS_BLOCK);
+        ks_load(side, at, count, 1.0, block);
+        for (int i = 0; i < count; i++) bad += !(fabs(block[i]) <= limit);
+    }
+    return !bad;
+}
+
 static int ks_any_weight(const ks_side *side) {
     if (!side->weight) return side->n > 0;
     for (ptrdiff_t i = 0; i < side->n; i++)
@@ -109,7 +120,7 @@ static int ks_any_weight(const ks_side *side) {
 }
 
 static int ks_one_group(ks_pair_function function, const void *loss, const ks_side *side, ptrdiff_t g,
-                        double factor, double *value, void *const *slope, int threads) {
+                        double limit, double factor, double *value, void *const *slope, int threads) {
     ks_side part[2] = {side[0], side[1]};
     void *part_slope[2];
     size_t size = side->is_float ? sizeof(float) : sizeof(double);
@@ -125,16 +136,17 @@ static int ks_one_group(ks_pair_function function, const void *loss, const ks_si
     if (value) *value = 0;
     for (int s = 0; s < 2; s++)
         if (slope[s]) memset(part_slope[s], 0, (size_t)part[s].n * size);
-    return KS_OK;
+    return ks_within(part, limit) && ks_within(part + 1, limit) ? KS_OK : KS_BAD_SCORE;
 }
 
-/* The pairs within each group. A group without weight on one side has the sum 0. Returns the worst status. */
+/* The pairs within each group. A group without weight on one side has the sum 0; its numbers, too, must be finite and
+ * at most `limit` in absolute value. Returns the worst status. */
 static int ks_for_groups(ks_pair_function function, const void *loss, const ks_side *side, ptrdiff_t groups,
-                         const double *factor, double *value, void *const *slope, int threads) {
+                         double limit, const double *factor, double *value, void *const *slope, int threads) {
     int worst = KS_OK, many = groups >= 2 * threads && side[0].n + side[1].n >= 1 << 13;
 #pragma omp parallel for num_threads(threads) schedule(guided) reduction(max : worst) if (many)
     for (ptrdiff_t g = 0; g < groups; g++) {
-        int status = ks_one_group(function, loss, side, g, factor[g], value ? value + g : NULL, slope,
+        int status = ks_one_group(function, loss, side, g, limit, factor[g], value ? value + g : NULL, slope,
                                   many ? 1 : threads);
         worst = status > worst ? status : worst;
     }

@@ -71,6 +71,7 @@ def fit_item_response(
         "1pl" (Rasch) holds every discrimination at 1.
     ability_precision, difficulty_precision, log_discrimination_precision : float
         Of the Gaussian priors, mean zero. They fix the origin of the scale and keep all-right and all-wrong finite.
+        At most 1e100, so that no product of two overflows.
     tolerance : float
         Stop when an approximate Newton step moves no parameter by more: about the largest error of a parameter.
     max_iterations : int
@@ -103,9 +104,9 @@ def fit_item_response(
     """
     check_choice(model, "model", ("1pl", "2pl"))
     precisions = (
-        check_positive(ability_precision, "ability_precision"),
-        check_positive(difficulty_precision, "difficulty_precision"),
-        check_positive(log_discrimination_precision, "log_discrimination_precision"),
+        _precision(ability_precision, "ability_precision"),
+        _precision(difficulty_precision, "difficulty_precision"),
+        _precision(log_discrimination_precision, "log_discrimination_precision"),
     )
     tolerance = check_positive(tolerance, "tolerance")
     max_iterations = check_int(max_iterations, "max_iterations", minimum=1)
@@ -118,6 +119,16 @@ def fit_item_response(
     else:
         data = _sparse(responses, solver, item, shape)
     return _fit(_Posterior(data, model == "2pl", precisions), tolerance, max_iterations)
+
+
+def _precision(value: object, name: str) -> float:
+    number = check_positive(value, name)
+    if number > _LARGEST_PRECISION:
+        raise ValueError(f"{name} must not exceed {_LARGEST_PRECISION:g}; got {number}")
+    return number
+
+
+_LARGEST_PRECISION = 1e100
 
 
 @dataclass(frozen=True)
