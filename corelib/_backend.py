@@ -103,4 +103,6 @@ def _thread_pools() -> str:
         from threadpoolctl import threadpool_info
     except ImportError:
         return "unknown (install threadpoolctl to see them)"
-    return ", ".join(f"{pool['internal_api']} x {pool['num_threads']}" for pool in threadpool_info()) or "none"
+    return (
+        ", ".join(f"{pool['internal_api']} x {pool['num_threads']}" for pool in threadpool_info()) or "none"
+    )
