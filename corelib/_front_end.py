@@ -1,5 +1,6 @@
 """What every public function of tensors does with its arguments before it looks at their values."""
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -49,7 +50,7 @@ def front_end(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     return _converted(function, signature.bind(*args, **kwargs), names)
                 if isinstance(value, Tensor):
                     device = value.device.type
-            if device is not None and torch.is_autocast_enabled(device):
+            if device not in (None, "meta") and torch.is_autocast_enabled(device):
                 with torch.autocast(device, enabled=False):
                     return function(*args, **kwargs)
             return function(*args, **kwargs)
@@ -76,7 +77,7 @@ def _converted(function: Callable[..., R], bound: inspect.BoundArguments, names:
     device = next(
         (value.device.type for value in bound.arguments.values() if isinstance(value, Tensor)), "cpu"
     )
-    with torch.autocast(device, enabled=False):
+    with torch.autocast(device, enabled=False) if device != "meta" else contextlib.nullcontext():
         result = function(*bound.args, **bound.kwargs)
     return _to_numpy(result) if arrays else result
 
@@ -88,7 +89,7 @@ def _view_as_tensor(array: np.ndarray, name: str) -> Tensor:
         raise TypeError(f"{name} must be in native byte order; got dtype {array.dtype}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         raise TypeError(
-            f"{name} must hold floating-point numbers of at most 64 bits; got dtype {array.dtype}"
+            f"{name} must hold floats of 16, 32 or 64 bits; got dtype {array.dtype}"
         )
     # torch has no negative strides, and a load from an odd address is undefined in C
     if not array.flags.aligned or any(stride < 0 for stride in array.strides):

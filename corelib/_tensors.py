@@ -29,7 +29,7 @@ def check_tensor(value: object, name: str, *, ndim: int | tuple[int, ...]) -> Te
     _check_is_tensor(value, name)
     if value.dtype not in FLOATS:
         raise TypeError(
-            f"{name} must hold floating-point numbers of at most 64 bits; got {dtype_name(value)}"
+            f"{name} must hold floats of 16, 32 or 64 bits; got {dtype_name(value)}"
         )
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if value.ndim not in allowed:

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corelib.losses import hard_negatives, mining, top_inner_products
+from corelib.engines import strips
+from corelib.search import hard_negatives, top_inner_products
 
 
 def full_sort(products, k):
@@ -31,7 +32,7 @@ def test_strips_do_not_change_the_answer(monkeypatch):
     queries, keys = rng.normal(size=(500, 4)), rng.normal(size=(300, 4))
     exclude = np.stack([np.arange(500), np.arange(500) % 300], axis=1)
     whole = top_inner_products(queries, keys, 7, exclude=exclude)
-    monkeypatch.setattr(mining, "strips", lambda n, m, like: [(i, min(i + 33, n)) for i in range(0, n, 33)])
+    monkeypatch.setattr(strips, "strips", lambda n, m, like: [(i, min(i + 33, n)) for i in range(0, n, 33)])
     values, indices = top_inner_products(queries, keys, 7, exclude=exclude)
     np.testing.assert_array_equal(indices, whole[1])
     np.testing.assert_allclose(values, whole[0], rtol=1e-14)
@@ -86,7 +87,7 @@ Q, K, P = torch.ones(2, 3), torch.ones(4, 3), torch.tensor([0, 3])
         (lambda: top_inner_products(Q, K, 1, exclude=torch.tensor([0, 1])), ValueError, r"exclude must have shape \(pairs, 2\)"),
         (lambda: hard_negatives(Q, K, P[:1], 1), ValueError, r"positives must have shape \(2,\)"),
         (lambda: hard_negatives(Q, K, P + 1, 1), ValueError, "positives must lie in 0..3; got 1..4"),
-        (lambda: hard_negatives(Q, K, P.int(), 1), TypeError, "positives must be int64; got int32"),
+        (lambda: hard_negatives(Q, K, P.int(), 1), TypeError, "positives must hold integers; got int32"),
         (lambda: hard_negatives(Q, K, P, 1, rule="hard"), ValueError, "rule must be one of 'none', 'absolute', 'relative'"),
         (lambda: hard_negatives(Q, K, P, 1, margin=-0.1), ValueError, "margin must be at least 0"),
         (lambda: hard_negatives(Q, K, P, 1, rule="relative", margin=2), ValueError, "margin must be at least 0 and at most 1"),

@@ -42,18 +42,18 @@ class Operator:
         setup_context: Callable | None = None,
         backward: Callable | None = None,
     ) -> None:
-        self._eager = function
-        self._traced = torch.library.custom_op(name, function, mutates_args=())
-        self._traced.register_fake(fake)
+        self.eager = function
+        self.traced = torch.library.custom_op(name, function, mutates_args=())
+        self.traced.register_fake(fake)
         if backward is not None:
-            self._traced.register_autograd(backward, setup_context=setup_context)
+            self.traced.register_autograd(backward, setup_context=setup_context)
             methods = {"forward": function, "setup_context": setup_context, "backward": backward}
             methods = {name: staticmethod(method) for name, method in methods.items()}
-            self._eager = type(function.__name__, (torch.autograd.Function,), methods).apply
+            self.eager = type(function.__name__, (torch.autograd.Function,), methods).apply
 
     def __call__(self, *arguments):
         traced = torch.compiler.is_compiling() or not all(map(_has_memory, arguments))
-        return (self._traced if traced else self._eager)(*arguments)
+        return (self.traced if traced else self.eager)(*arguments)
 
 
 def _has_memory(value: object) -> bool:
@@ -105,7 +105,7 @@ def refuse(ctx, *upstream) -> None:
 def outside_autocast(*values: object) -> contextlib.AbstractContextManager:
     """A context in which arithmetic on the devices of these tensors is not rounded to half precision."""
     for value in values:
-        if isinstance(value, Tensor) and torch.is_autocast_enabled(value.device.type):
+        if isinstance(value, Tensor) and value.device.type != "meta" and torch.is_autocast_enabled(value.device.type):
             return torch.autocast(value.device.type, enabled=False)
     return contextlib.nullcontext()
 

@@ -49,8 +49,8 @@ def test_choice_check_lists_the_choices():
     ("value", "error", "message"),
     [
         ([1.0], TypeError, "must be a torch.Tensor or a numpy.ndarray; got list"),
-        (torch.ones(2, dtype=torch.float16), TypeError, "must be float32 or float64; got float16"),
-        (torch.ones(2, dtype=torch.int64), TypeError, "must be float32 or float64; got int64"),
+        (torch.ones(2, dtype=torch.float16), TypeError, "must hold floats of 16, 32 or 64 bits; got float16"),
+        (torch.ones(2, dtype=torch.int64), TypeError, "must hold floats of 16, 32 or 64 bits; got int64"),
         (torch.ones(2, 2).to_sparse(), TypeError, "must be a dense tensor"),
         (torch.ones(2, 2), ValueError, r"must be 1-dimensional; got shape \(2, 2\)"),
     ],

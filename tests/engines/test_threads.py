@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from corelib.losses._arguments import reduce
 
 from corelib import losses
+from corelib.losses._reduction import reduce
 
 N = 150_001
 generator = torch.Generator().manual_seed(0)

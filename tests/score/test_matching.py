@@ -13,8 +13,6 @@ from corelib.score import (
     frechet_distance,
     gaussian_score,
     hyvarinen_loss,
-    kernel_descent,
-    relu_ntk,
     sliced_score_loss,
 )
 
@@ -98,42 +96,6 @@ def test_frechet_distance_agrees_with_the_singular_values_of_the_factors(rank):
     assert frechet_distance(p, a, p, a) == pytest.approx(0, abs=1e-6)
 
 
-def test_relu_ntk_is_the_expectation_over_neurons():
-    a, b = normal(4, 3), normal(5, 3, seed=1)
-    w = normal(400_000, 3, seed=2)
-    on_a, on_b = (w @ a.T >= 0).double(), (w @ b.T >= 0).double()
-    expected = (a @ b.T) * (on_a.T @ on_b) / len(w)
-    torch.testing.assert_close(relu_ntk(a, b), expected, atol=0.01, rtol=0)
-
-
-def test_relu_ntk_keeps_its_digits_for_nearly_parallel_rows():
-    a = torch.tensor([[1.0, 0.0]])
-    b = torch.tensor([[1.0, 1e-5]])
-    assert float(relu_ntk(a, b)) == pytest.approx((math.pi - 1e-5) / (2 * math.pi), abs=1e-7)
-    assert float(relu_ntk(a.double(), b.double())) == pytest.approx((math.pi - math.atan(1e-5)) / (2 * math.pi), rel=1e-13)
-    assert relu_ntk(torch.zeros(1, 2), a).tolist() == [[0.0]]
-
-
-def test_kernel_descent_is_gradient_descent():
-    z, test, targets = normal(12, 3), normal(4, 3, seed=1), normal(12, 2, seed=2)
-    kernel, cross = relu_ntk(z, z), relu_ntk(test, z)
-    for lr in (1.0 / float(torch.linalg.eigvalsh(kernel)[-1]), 1.9 / float(torch.linalg.eigvalsh(kernel)[-1])):
-        coefficients, wanted = torch.zeros(12, 2, dtype=torch.float64), {}
-        for k in range(51):
-            if k in (0, 1, 7, 50):
-                wanted[k] = cross @ coefficients
-            coefficients = coefficients + lr * (targets - kernel @ coefficients)
-        got = kernel_descent(kernel, targets, cross, lr, list(wanted))
-        torch.testing.assert_close(got, torch.stack(list(wanted.values())), rtol=1e-9, atol=1e-11)
-
-
-def test_kernel_descent_after_very_many_steps_interpolates():
-    z = normal(8, 3)
-    kernel, targets = relu_ntk(z, z) + 0.1 * torch.eye(8, dtype=torch.float64), normal(8, 1, seed=1)
-    got = kernel_descent(kernel, targets, kernel, 0.1, [10**6])
-    torch.testing.assert_close(got[0], targets, rtol=1e-8, atol=1e-10)
-
-
 def test_a_gaussian_has_the_lowest_hyvarinen_loss():
     x = normal(5000, 2)
     mean, eigenvalues, eigenvectors = x.mean(0), torch.ones(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
@@ -145,32 +107,3 @@ def test_a_gaussian_has_the_lowest_hyvarinen_loss():
 X = torch.zeros(2, 3)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: denoising_loss(X, X[:1], 1.0), ValueError, r"clean must have the shape of denoised, \(2, 3\); got \(1, 3\)"),
-        (lambda: denoising_loss(X, X.double(), 1.0), TypeError, "denoised and clean must have the same dtype"),
-        (lambda: denoising_loss(X, X, 0.0), ValueError, "sigma must be greater than 0"),
-        (lambda: denoising_loss(X, X, torch.ones(3)), ValueError, "sigma must have shape"),
-        (lambda: denoising_loss(X[:0], X[:0], 1.0), ValueError, "denoised must have at least one row"),
-        (lambda: denoising_loss(X, X, 1.0, weighting="best"), ValueError, "weighting must be one of 'edm', 'score', 'none'"),
-        (lambda: denoising_loss(X * float("nan"), X, 1.0), ValueError, "denoised must be finite"),
-        (lambda: hyvarinen_loss(lambda x: x[:, :1], X), ValueError, r"score\(x\) must have the shape of x"),
-        (lambda: hyvarinen_loss(lambda x: torch.ones(2, 3), X), ValueError, r"score\(x\) must depend on x"),
-        (lambda: hyvarinen_loss(lambda x: x, X.long()), TypeError, "x must be float32 or float64"),
-        (lambda: sliced_score_loss(lambda x: x, X, projections=0), ValueError, "projections must be at least 1"),
-        (lambda: contractive_penalty(X, X, X), ValueError, r"decoder must have shape \(3, 2\)"),
-        (lambda: contractive_penalty(X, X.T, X), ValueError, "slopes must have 2 columns"),
-        (lambda: frechet_distance(X[0], torch.ones(3, 2), X[0], torch.eye(3)), ValueError, "covariance_a must be square"),
-        (lambda: frechet_distance(X[0], torch.eye(3), X[0], -torch.eye(3)), ValueError, "covariance_b must be positive semi-definite"),
-        (lambda: frechet_distance(X[0], torch.eye(3).cumsum(1), X[0], torch.eye(3)), ValueError, "covariance_a must be symmetric"),
-        (lambda: frechet_distance(X[0, :2], torch.eye(3), X[0], torch.eye(3)), ValueError, "mean_a must have shape"),
-        (lambda: relu_ntk(X, X.T), ValueError, "b must have 3 columns"),
-        (lambda: kernel_descent(torch.eye(2), X, torch.eye(2), 3.0, [1]), ValueError, "lr must be at most 2 / "),
-        (lambda: kernel_descent(torch.eye(2), X, torch.eye(2), 1.0, [-1]), ValueError, "steps must be a list of integers"),
-        (lambda: kernel_descent(torch.eye(2), X, X, 1.0, [1]), ValueError, "cross_kernel must have shape"),
-    ],
-)
-def test_refusals_name_the_argument(call, error, message):
-    with pytest.raises(error, match=message):
-        call()

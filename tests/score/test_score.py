@@ -218,7 +218,7 @@ class TestEmpirical:
             ({"x": np.zeros(2)}, ValueError, r"x must be 2-dimensional; got shape \(2,\)"),
             ({"x": np.zeros((1, 3))}, ValueError, "x and data must have the same number of columns; got 3 and 2"),
             ({"x": np.zeros((1, 2), np.float32)}, TypeError, "x and data must have the same dtype"),
-            ({"x": np.zeros((1, 2), int)}, TypeError, "x must be float32 or float64; got int64"),
+            ({"x": np.zeros((1, 2), int)}, TypeError, "x must hold floats of 16, 32 or 64 bits; got int64"),
             ({"x": np.array([[0.0, np.nan]])}, ValueError, "x must be finite; 1 of 2"),
             ({"data": np.zeros((0, 2))}, ValueError, "data must hold at least one point"),
             ({"x": np.zeros((1, 0)), "data": np.zeros((2, 0))}, ValueError, "x must have at least one column"),
@@ -498,7 +498,7 @@ class TestExplainedVariance:
             (np.ones(2), np.ones(3), ValueError, r"shape of reference, \(2,\); got \(3,\)"),
             (np.zeros(2), np.ones(2), ValueError, "reference must not be zero everywhere"),
             (np.ones(2), np.array([np.nan, 0]), ValueError, "approximation must be finite"),
-            (np.ones(2, int), np.ones(2, int), TypeError, "reference must be float32 or float64"),
+            (np.ones(2, int), np.ones(2, int), TypeError, "reference must hold floats of 16, 32 or 64 bits"),
             ([1.0], np.ones(1), TypeError, "reference must be a torch.Tensor"),
         ],
     )

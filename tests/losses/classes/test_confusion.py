@@ -159,7 +159,7 @@ LOGITS, LABELS = batch(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: confusion_loss(LOGITS.long(), LABELS), TypeError, "logits must be float32 or float64"),
+        (lambda: confusion_loss(LOGITS.long(), LABELS), TypeError, "logits must hold floats of 16, 32 or 64 bits"),
         (lambda: confusion_loss(LOGITS[:0], LABELS[:0]), ValueError, "logits must not be empty"),
         (lambda: confusion_loss(LOGITS * math.nan, LABELS), ValueError, "logits must be finite"),
         (lambda: confusion_loss(LOGITS[None, None], LABELS[None, None]), ValueError, "logits must be 1-dimensional or 2-dimensional"),

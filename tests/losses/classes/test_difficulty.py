@@ -113,7 +113,7 @@ A, D = torch.ones(4, 2), torch.ones(4, 3)
         (lambda: el2n_scores(LOGITS[0], LABELS), ValueError, "logits must be 2-dimensional or 3-dimensional"),
         (lambda: el2n_scores(LOGITS[:, :1], LABELS), ValueError, "logits must have at least 2 classes"),
         (lambda: el2n_scores(LOGITS / 0, LABELS), ValueError, "logits must be finite"),
-        (lambda: el2n_scores(LOGITS, LABELS.int()), TypeError, "labels must be int64"),
+        (lambda: el2n_scores(LOGITS, LABELS.int()), TypeError, "labels must hold integers"),
         (lambda: el2n_scores(LOGITS, LABELS[:2]), ValueError, r"labels must have shape \(4,\); got \(2,\)"),
         (lambda: el2n_scores(LOGITS, LABELS + 3), ValueError, r"labels must lie in 0..2"),
         (lambda: grand_scores(A, [D]), TypeError, "activations must be a sequence of tensors, one per layer; got Tensor"),

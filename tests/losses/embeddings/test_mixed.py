@@ -14,10 +14,10 @@ from corelib.losses import (
     ContrastivePairs,
     LiftedStructurePairs,
     MultiSimilarityPairs,
-    mixed,
     mixed_pair_loss,
     pair_based_loss,
 )
+from corelib.losses.embeddings import mixed
 
 LOSSES = (
     ContrastivePairs(0.3),

@@ -167,7 +167,7 @@ X, Y = batch(4)
     [
         (lambda: triplet_loss(X[:0], Y[:0]), ValueError, "embeddings must not be empty"),
         (lambda: triplet_loss(X * math.inf, Y), ValueError, "embeddings must be finite"),
-        (lambda: triplet_loss(X, Y.double()), TypeError, "labels must be int64"),
+        (lambda: triplet_loss(X, Y.double()), TypeError, "labels must hold integers"),
         (lambda: triplet_loss(X, Y, math.nan), ValueError, "margin must be finite"),
         (lambda: triplet_loss(X, Y, 1e200), ValueError, "margin must not exceed"),
         (lambda: triplet_loss(X, Y, mining="easy"), ValueError, "mining must be one of"),

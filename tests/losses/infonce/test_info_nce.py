@@ -209,6 +209,40 @@ def test_float32_survives_steep_exponents(backend, beta):
 # ---- autograd and input
 
 
+def test_masked_hard_negatives_are_not_there(backend):
+    (q, k, h), *_ = data()
+    mask = torch.zeros(h.shape[:2], dtype=torch.bool)
+    mask[:, -1] = mask[0] = True
+    padded = h.clone()
+    padded[mask] = 7.0
+    value = weighted_info_nce(q, k, 0.3, beta=1.0, hard_negatives=padded, hard_mask=mask)
+    first = weighted_info_nce(q[:1], k, 0.3, beta=1.0)
+    others = weighted_info_nce(q[1:], k, 0.3, beta=1.0, labels=torch.arange(1, N), hard_negatives=h[1:, :-1])
+    assert value.item() == pytest.approx((first.item() + (N - 1) * others.item()) / N, rel=1e-12)
+    with pytest.raises(ValueError, match="hard_mask goes with hard_negatives"):
+        info_nce(q, k, hard_mask=mask)
+
+
+@pytest.mark.parametrize("options", [{}, {"symmetric": True}, {"beta": 2.0}, {"gamma": 0.5, "detach": False}])
+def test_a_learned_temperature_gets_its_gradient(backend, options):
+    """By central differences, as the weights of ``beta`` count as constant: of the loss with weights of the middle."""
+    q, k = unit(7, 3), unit(7, 3, seed=1)
+    loss = info_nce if "symmetric" in options else weighted_info_nce
+    tau = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    value = loss(q, k, tau, **options)
+    assert value.item() == pytest.approx(loss(q, k, 0.3, **options).item(), rel=1e-12)
+    value.backward()
+    if "beta" in options:
+        s = q @ k.T
+        off = ~torch.eye(7, dtype=torch.bool)
+        weights = torch.where(off, (2.0 * s).exp(), 0)
+        weights = weights / weights.sum(1, keepdim=True) * 6 + torch.eye(7)
+        at = lambda t: -(torch.log_softmax(s / t + weights.log(), 1).diagonal()).mean().item()
+    else:
+        at = lambda t: loss(q, k, t, **options).item()
+    assert tau.grad.item() == pytest.approx((at(0.3 + 1e-5) - at(0.3 - 1e-5)) / 2e-5, rel=1e-6)
+
+
 VARIANTS = {
     "ids and mask": lambda q, k, h: info_nce(
         q, k, 0.3, key_ids=torch.arange(9) % 5, mask=torch.eye(7, 9, dtype=torch.bool).roll(2, 1)
@@ -273,10 +307,10 @@ X = torch.eye(4, 3)
         ({"hard_negatives": X[:, None] * 3e38}, ValueError, "queries, keys and hard_negatives must be small enough"),
         ({"key_ids": [0, 1, 2, 3]}, TypeError, "key_ids must be a torch.Tensor or a numpy.ndarray; got list"),
         ({"key_ids": torch.zeros(4)}, TypeError, "key_ids must hold integers; got float32"),
-        ({"key_ids": torch.arange(3)}, ValueError, r"key_ids must have one entry for each key, shape \(4,\); got \(3,\)"),
+        ({"key_ids": torch.arange(3)}, ValueError, r"key_ids must have shape \(4,\); got \(3,\)"),
         ({"key_ids": torch.arange(4).to("meta")}, ValueError, "key_ids and keys must be on the same device"),
         ({"mask": torch.zeros(4, 4)}, TypeError, "mask must be bool; got float32"),
-        ({"mask": torch.zeros(4, 3) > 0}, ValueError, r"mask must have shape \(queries, keys\), \(4, 4\); got \(4, 3\)"),
+        ({"mask": torch.zeros(4, 3) > 0}, ValueError, r"mask must have shape \(4, 4\); got \(4, 3\)"),
         ({"mask": (torch.zeros(4, 4) > 0).to("meta")}, ValueError, "mask and queries must be on the same device"),
         ({"mask": 1}, TypeError, "mask must be a torch.Tensor or a numpy.ndarray; got int"),
     ],

@@ -342,7 +342,7 @@ GOOD = T([1.0, 2.0])
         (
             {"pos_indptr": T([0.0, 2.0]), "neg_indptr": T([0, 2])},
             TypeError,
-            "^pos_indptr must be int64; got float32",
+            "^pos_indptr must hold integers; got float32",
         ),
     ],
 )

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 import corelib
 from corelib.engines.pair_sums import pair_loss
 from corelib.kernels import cpu
-from corelib.losses import MannWhitneyLoss, mann_whitney_loss
+from corelib.losses import (
+    MannWhitneyLoss,
+    mann_whitney_loss,
+    pairwise_exponential_loss,
+    pairwise_hinge_loss,
+    pairwise_squared_hinge_loss,
+)
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 4e-7}
 DTYPES = [np.float64, np.float32]
@@ -259,6 +265,23 @@ def test_gradient_of_one_side_only(backend):
         assert not mann_whitney_loss(pos.requires_grad_(), neg).requires_grad
 
 
+@pytest.mark.parametrize("loss", [mann_whitney_loss, pairwise_exponential_loss])
+def test_learned_temperature_and_margin_get_their_gradients(backend, loss):
+    x, y = (torch.tensor(side) for side in normal_scores(np.float64, 8, 6))
+    numbers = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.7, 0.2)]
+    assert torch.autograd.gradcheck(lambda tau, margin: loss(x, y, tau, margin=margin), numbers)
+    assert loss(x, y, *numbers[:1], margin=numbers[1]).item() == pytest.approx(loss(x, y, 0.7, margin=0.2).item())
+
+
+def test_groups_of_which_none_has_a_positive_have_loss_zero(backend):
+    y = torch.tensor([0.3, -1.0], requires_grad=True)
+    groups = {"pos_indptr": torch.tensor([0, 0, 0]), "neg_indptr": torch.tensor([0, 1, 2])}
+    for loss in (mann_whitney_loss, pairwise_hinge_loss, pairwise_squared_hinge_loss, pairwise_exponential_loss):
+        value = loss(torch.zeros(0), y, **groups)
+        assert value == 0
+        assert torch.autograd.grad(value, y)[0].tolist() == [0, 0]
+
+
 def test_second_derivative_is_refused(backend):
     x, y = (torch.tensor(side).requires_grad_() for side in normal_scores(np.float64, 8, 6))
     (gradient,) = torch.autograd.grad(mann_whitney_loss(x, y), x, create_graph=True)
@@ -278,7 +301,7 @@ def test_operator_obeys_the_rules_of_torch(backend):
         )
         for groups in ((None, None), (torch.tensor([0, 5, 8]), torch.tensor([0, 0, 6]))):
             settings = "softplus", 0.5, 0.1, True
-            torch.library.opcheck(pair_loss, (*sample, *groups, *settings, need_pos, need_neg))
+            torch.library.opcheck(pair_loss.traced, (*sample, *groups, *settings, need_pos, need_neg))
 
 
 def test_compiles_without_a_graph_break(backend):
@@ -348,8 +371,8 @@ GOOD = T([1.0, 2.0])
         ({"pos": T(1.0)}, ValueError, "^pos must be 1-dimensional"),
         ({"neg": torch.ones(2, 2)}, ValueError, "^neg must be 1-dimensional"),
         ({"pos": [1.0, 2.0]}, TypeError, "^pos must be a torch.Tensor or a numpy.ndarray; got list"),
-        ({"pos": GOOD.half()}, TypeError, "^pos must be float32 or float64; got float16"),
-        ({"neg": GOOD.int()}, TypeError, "^neg must be float32 or float64; got int32"),
+        ({"pos": GOOD.half()}, TypeError, "^pos must hold floats of 16, 32 or 64 bits; got float16"),
+        ({"neg": GOOD.int()}, TypeError, "^neg must hold floats of 16, 32 or 64 bits; got int32"),
         ({"neg": GOOD.double()}, TypeError, "^pos and neg must have the same dtype; got float32 and float64"),
         ({"pos": np.ones(2, np.float32)}, TypeError, "^pos is a numpy.ndarray but neg is a torch.Tensor"),
         ({"pos": GOOD.to_sparse()}, TypeError, "^pos must be a dense tensor"),
@@ -373,7 +396,7 @@ GOOD = T([1.0, 2.0])
         ({"pos_weight": T([1.0, float("nan")])}, ValueError, "^pos_weight must be finite"),
         ({"pos_weight": T([1.0, float("inf")])}, ValueError, "^pos_weight must be finite"),
         ({"pos_weight": GOOD.double()}, TypeError, "^pos and pos_weight must have the same dtype"),
-        ({"pos_weight": GOOD.int()}, TypeError, "^pos_weight must be float32 or float64; got int32"),
+        ({"pos_weight": GOOD.int()}, TypeError, "^pos_weight must hold floats of 16, 32 or 64 bits; got int32"),
         ({"pos_weight": 1.0}, TypeError, "^pos_weight must be a torch.Tensor"),
         (
             {"neg_weight": torch.ones(2, requires_grad=True)},

@@ -1,17 +1,14 @@
 """Opinion scores: the published recipe item by item, scipy's normal distribution, arbitrary precision at the extremes."""
 
 import itertools
-import math
 
 import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import norm
 
-from corelib.losses import soft_label_kl, soft_labels, thurstone_fidelity_loss
+from corelib.losses import thurstone_fidelity_loss
 
 
 def recipe(mean, sd, low, high, kind, min_sd=0.2, max_error=0.1):
@@ -29,85 +26,10 @@ def recipe(mean, sd, low, high, kind, min_sd=0.2, max_error=0.1):
     return q[:5], True
 
 
-@pytest.mark.parametrize("kind", ["pdf", "cdf"])
-def test_labels_follow_the_published_recipe(kind):
-    generator = np.random.default_rng(0)
-    mean, sd = generator.uniform(10, 90, 200), generator.uniform(0, 40, 200)
-    mean[0], mean[1] = 10, 90
-    labels, interpolated = soft_labels(mean, sd, kind=kind)
-    assert 10 < interpolated.sum() < 150
-    for i in range(200):
-        expected, fallback = recipe(mean[i], sd[i], 10, 90, kind)
-        assert interpolated[i] == fallback
-        np.testing.assert_allclose(labels[i], expected, atol=1e-6)
-
-
-@given(st.floats(1, 5), st.floats(0, 3), st.sampled_from(["pdf", "cdf"]), st.booleans())
-@settings(max_examples=80, deadline=None)
-def test_labels_are_distributions_with_the_mean(mean, sd, kind, renormalise):
-    labels, interpolated = soft_labels(np.array([mean]), np.array([sd]), low=1.0, high=5.0, kind=kind, renormalise=renormalise)
-    level = np.arange(1, 6)
-    assert (labels >= 0).all() and abs(labels.sum() - 1) < (1e-12 if renormalise or interpolated else 0.2)
-    if interpolated or not (labels == 0).any():
-        assert abs((labels * level).sum() - mean) < 1e-9
-    elif not renormalise:
-        assert abs((labels * level).sum() - mean) <= 0.1
-
-
-@pytest.mark.parametrize("kind", ["pdf", "cdf"])
-@pytest.mark.parametrize("levels", [2, 4, 5, 10])
-def test_the_middle_of_the_scale_is_a_limit_and_not_a_hole(kind, levels):
-    middle = (levels + 1) / 2
-    around = np.array([middle - 1e-4, middle - 1e-7, middle, middle + 1e-7, middle + 1e-4])
-    labels, interpolated = soft_labels(around, np.full(5, 0.7), levels, low=1, high=levels, kind=kind)
-    assert not interpolated.any()
-    np.testing.assert_allclose(labels, np.broadcast_to(labels[0], labels.shape), atol=1e-3)
-    np.testing.assert_allclose(labels[2], labels[2][::-1], atol=1e-12)
-    np.testing.assert_allclose(labels @ np.arange(1, levels + 1), around, atol=1e-9)
-
-
-def test_ends_of_the_scale_and_no_spread():
-    labels, interpolated = soft_labels(torch.tensor([1.0, 5.0, 3.0]), torch.zeros(3))
-    assert interpolated.all() and labels.dtype == torch.float32
-    torch.testing.assert_close(labels, torch.eye(5)[[0, 4, 2]])
-
-
-@pytest.mark.parametrize("kind", ["pdf", "cdf"])
-def test_a_spread_without_end_is_a_parabola(kind):
-    """The limit: a (x - m)^2 + b with sum 1 and mean m; the published recipe divides rounding errors there."""
-    m, x = 3.4, np.arange(1.0, 6)
-    system = np.array([[((x - m) ** 2).sum(), 5], [(x * (x - m) ** 2).sum(), x.sum()]])
-    a, b = np.linalg.solve(system, [1, m])
-    labels, interpolated = soft_labels(np.full(3, m), np.array([1e3, 1e8, 1e300]), low=1, high=5, kind=kind, max_error=5.0)
-    assert not interpolated.any()
-    np.testing.assert_allclose(labels, np.broadcast_to(np.maximum(a * (x - m) ** 2 + b, 0), (3, 5)), atol=1e-4)
-
-
 LOGITS = torch.randn(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 LABELS[0, 1] = 0
 COLUMNS = torch.tensor([7, 0, 3])
-
-
-def test_kl_spreads_labels_over_the_vocabulary_without_doing_so():
-    logits, other = LOGITS.clone().requires_grad_(), LOGITS.clone().requires_grad_()
-    spread = torch.zeros(4, 9, dtype=torch.float64).index_copy(1, COLUMNS, LABELS)
-    got = soft_label_kl(logits, LABELS, COLUMNS)
-    expected = torch.nn.functional.kl_div(torch.log_softmax(other, 1), spread, reduction="batchmean")
-    got.backward(), expected.backward()
-    torch.testing.assert_close(got, expected)
-    torch.testing.assert_close(logits.grad, other.grad)
-    torch.testing.assert_close(soft_label_kl(LOGITS, spread), got)
-    softmax = torch.softmax(LOGITS, 1)
-    torch.testing.assert_close(logits.grad, (softmax * LABELS.sum(1, keepdim=True) - spread) / 4)
-    assert torch.autograd.gradcheck(lambda z: soft_label_kl(z, LABELS, COLUMNS, reduction="none"), logits)
-
-
-def test_kl_at_the_extremes():
-    logits = torch.tensor([[1e4, 0.0, -1e4]], requires_grad=True)
-    loss = soft_label_kl(logits, torch.tensor([[0.0, 0.0, 1.0]]))
-    loss.backward()
-    assert loss.item() == 2e4 and logits.grad.tolist() == [[1, 0, -1]]
 
 
 def items(n=9, seed=0):
@@ -195,8 +117,6 @@ def test_no_pair_is_no_loss():
 def test_numpy_in_numpy_out():
     predicted, mean, sd = (x.float().numpy()[::-1] for x in items())
     assert isinstance(thurstone_fidelity_loss(predicted, mean, sd, groups=np.zeros(9, dtype=np.int64)), float)
-    losses = soft_label_kl(LOGITS.float().numpy(), LABELS.float().numpy(), COLUMNS.numpy(), reduction="none")
-    assert isinstance(losses, np.ndarray) and losses.dtype == np.float32
 
 
 MEAN, SD = torch.tensor([1.0, 5.0]), torch.tensor([0.5, 0.5])
@@ -206,22 +126,6 @@ PREDICTED, PAIRS = torch.tensor([0.1, 0.2]), torch.tensor([[0, 1]])
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: soft_labels(MEAN.int(), SD), TypeError, "mean must be float32 or float64; got int32"),
-        (lambda: soft_labels(MEAN, SD[:1]), ValueError, "sd must have the shape of mean"),
-        (lambda: soft_labels(MEAN, -SD), ValueError, "sd must not be negative; the smallest is -0.5"),
-        (lambda: soft_labels(MEAN * math.nan, SD), ValueError, "mean must be finite"),
-        (lambda: soft_labels(MEAN[:1], SD[:1]), ValueError, "high must be greater than low; got 1.0 and 1.0"),
-        (lambda: soft_labels(MEAN, SD, low=2), ValueError, r"mean must lie in low..high, 2.0..5.0; got 1.0..5.0"),
-        (lambda: soft_labels(MEAN, SD, 1), ValueError, "levels must be at least 2"),
-        (lambda: soft_labels(MEAN, SD, kind="logistic"), ValueError, "kind must be one of 'pdf', 'cdf'"),
-        (lambda: soft_labels(MEAN, SD, min_sd=0.0), ValueError, "min_sd must be greater than 0"),
-        (lambda: soft_labels(MEAN, SD, renormalise=1), TypeError, "renormalise must be True or False"),
-        (lambda: soft_label_kl(LOGITS, LABELS), ValueError, r"labels must have shape \(4, 9\), one label per column of logits"),
-        (lambda: soft_label_kl(LOGITS, LABELS.float(), COLUMNS), TypeError, "labels and logits must have the same dtype"),
-        (lambda: soft_label_kl(LOGITS, -LABELS, COLUMNS), ValueError, "labels must not be negative"),
-        (lambda: soft_label_kl(LOGITS, LABELS, COLUMNS + 2), ValueError, r"columns must lie in 0..8; got 2..9"),
-        (lambda: soft_label_kl(LOGITS, LABELS, COLUMNS[None]), ValueError, "columns must be 1-dimensional"),
-        (lambda: soft_label_kl(LOGITS, LABELS.clone().requires_grad_(), COLUMNS), ValueError, "labels must not require a gradient"),
         (lambda: thurstone_fidelity_loss(PREDICTED, MEAN[:1], SD), ValueError, "mean must have the shape of predicted"),
         (lambda: thurstone_fidelity_loss(PREDICTED, MEAN.double(), SD), TypeError, "mean and predicted must have the same dtype"),
         (lambda: thurstone_fidelity_loss(PREDICTED, MEAN, -SD), ValueError, "sd must not be negative"),
