@@ -47,13 +47,27 @@ class Operator:
         self.traced.register_fake(fake)
         if backward is not None:
             self.traced.register_autograd(backward, setup_context=setup_context)
-            methods = {"forward": function, "setup_context": setup_context, "backward": backward}
-            methods = {name: staticmethod(method) for name, method in methods.items()}
-            self.eager = type(function.__name__, (torch.autograd.Function,), methods).apply
+            self.eager = _function(function, setup_context, backward)
 
     def __call__(self, *arguments):
-        traced = torch.compiler.is_compiling() or not all(map(_has_memory, arguments))
+        traced = (
+            torch.compiler.is_compiling()
+            or torch._C._are_functorch_transforms_active()  # torch.func.grad and the like
+            or not all(map(_has_memory, arguments))
+        )
         return (self.traced if traced else self.eager)(*arguments)
+
+
+def _function(function: Callable, setup_context: Callable, backward: Callable) -> Callable:
+    """An ``autograd.Function``; torch inspects the signature at every call of one that defines ``setup_context``."""
+
+    def forward(ctx, *inputs):
+        output = function(*inputs)
+        setup_context(ctx, inputs, output)
+        return output
+
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    return type(function.__name__, (torch.autograd.Function,), methods).apply
 
 
 def _has_memory(value: object) -> bool:
