@@ -95,6 +95,7 @@ def _keep_slopes(ctx, inputs, output):
     ctx.need = inputs[-2:]
     ctx.save_for_backward(*output[1:], *inputs[4:6])
     ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
 
 
 @first_derivative_only
@@ -137,11 +138,14 @@ def _soft_count_gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of a weighted sum of soft counts: of all pairs, as weights of one sign are what a pair sum takes."""
     gradients = torch.zeros_like(x), torch.zeros_like(y)
+    if upstream.numel() == 0:
+        return gradients
     factor = torch.ones(len(x_indptr) - 1, dtype=torch.float64, device=x.device)
-    for sign in (1, -1):
-        weight = (sign * upstream).double().clamp_min(0).contiguous()
-        if not bool(weight.any()):
+    low, high = (extreme.item() for extreme in upstream.aminmax())
+    for sign, present in ((1, high > 0), (-1, low < 0)):
+        if not present:
             continue
+        weight = (sign * upstream).double().clamp_min(0).contiguous()
         _, *parts = pair_sum(
             "sigmoid", x, y, weight, None, x_indptr, y_indptr, temperature, 0.0, factor, need_x, need_y, False
         )
@@ -212,7 +216,7 @@ def pair_sum(
         return value if grouped else value.item(), *(gradient.to(pos.dtype) for gradient in gradients)
     grad_pos, grad_neg = _empty_gradient(pos, need_pos), _empty_gradient(neg, need_neg)
     factors = factor.numpy() if grouped else np.array([factor])
-    value = np.full(len(factors), np.nan)
+    value = np.zeros(len(factors))
     fine = kernel.pair_sum(
         kind,
         pos.detach().contiguous().numpy(),

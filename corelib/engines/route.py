@@ -50,11 +50,7 @@ class Operator:
             self.eager = _function(function, setup_context, backward)
 
     def __call__(self, *arguments):
-        traced = (
-            torch.compiler.is_compiling()
-            or torch._C._are_functorch_transforms_active()  # torch.func.grad and the like
-            or not all(map(_has_memory, arguments))
-        )
+        traced = torch.compiler.is_compiling() or not all(map(_has_memory, arguments))
         return (self.traced if traced else self.eager)(*arguments)
 
 
@@ -84,9 +80,12 @@ def first_derivative_only(backward: Callable) -> Callable:
 
     @functools.wraps(backward)
     def wrapper(ctx, *upstream):
+        higher = torch.is_grad_enabled()  # with create_graph=True only
+        if not higher and not _in_autocast(*upstream):
+            return backward(ctx, *upstream)
         with torch.no_grad(), outside_autocast(*upstream):
             gradients = backward(ctx, *upstream)
-        if not torch.is_grad_enabled():  # it is with create_graph=True only
+        if not higher:
             return gradients
         if not isinstance(gradients, tuple):
             return _refusing(gradients)
@@ -118,10 +117,18 @@ def refuse(ctx, *upstream) -> None:
 
 def outside_autocast(*values: object) -> contextlib.AbstractContextManager:
     """A context in which arithmetic on the devices of these tensors is not rounded to half precision."""
+    device = _in_autocast(*values)
+    return torch.autocast(device, enabled=False) if device else contextlib.nullcontext()
+
+
+def _in_autocast(*values: object) -> str | None:
+    """The device of these tensors on which autocast is on."""
     for value in values:
-        if isinstance(value, Tensor) and value.device.type != "meta" and torch.is_autocast_enabled(value.device.type):
-            return torch.autocast(value.device.type, enabled=False)
-    return contextlib.nullcontext()
+        if isinstance(value, Tensor):
+            device = value.device.type
+            if device != "meta" and torch.is_autocast_enabled(device):
+                return device
+    return None
 
 
 def keep_gradients(ctx, inputs, output) -> None:
@@ -132,6 +139,7 @@ def keep_gradients(ctx, inputs, output) -> None:
     ctx.save_for_backward(*(value for value in inputs if isinstance(value, Tensor)))
     ctx.settings = [None if isinstance(value, Tensor) else (value,) for value in inputs]
     ctx.gradients = output[1:]
+    ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[1:])
 
 
