@@ -68,7 +68,7 @@ def test_engines_keep_their_secrets(path):
     assert not re.search(r"from corelib\.kernels import|from corelib import kernels|import corelib\.kernels", text)
 
 
-def tests_of(path: Path) -> Path:
+def its_tests(path: Path) -> Path:
     return ROOT / "tests" / path.relative_to(PACKAGE).with_name(f"test_{path.name}")
 
 
@@ -77,7 +77,7 @@ MIRRORED = [p for p in MODULES if part_of(p) in ("losses", "search", "score", "m
 
 @pytest.mark.parametrize("path", MIRRORED, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_every_module_has_its_tests(path):
-    assert tests_of(path).exists(), f"{tests_of(path).relative_to(ROOT)} is missing"
+    assert its_tests(path).exists(), f"{its_tests(path).relative_to(ROOT)} is missing"
 
 
 def test_no_test_depends_on_the_date():
