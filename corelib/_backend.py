@@ -1,6 +1,8 @@
 """Which implementation runs, and on what: ``set_backend``, ``get_backend`` and ``info``."""
 
+import contextlib
 import platform
+from collections.abc import Iterator
 
 from corelib._checks import check_choice
 
@@ -30,6 +32,25 @@ def set_backend(name: str) -> None:
 def get_backend() -> str:
     """The name that the last ``set_backend`` chose."""
     return _current
+
+
+@contextlib.contextmanager
+def using(name: str) -> Iterator[None]:
+    """``set_backend(name)`` within a ``with`` block, and what was chosen before after it.
+
+    Examples
+    --------
+    >>> import corelib
+    >>> with corelib.using("torch"):
+    ...     print(corelib.get_backend())
+    torch
+    """
+    before = _current
+    set_backend(name)
+    try:
+        yield
+    finally:
+        set_backend(before)
 
 
 def use_torch(device_type: str) -> bool:

@@ -1,4 +1,21 @@
-"""Losses: what you minimise. Tensors in, tensors out; arrays in, arrays out."""
+"""Losses: what you minimise. Tensors in, tensors out; arrays in, arrays out.
+
+**Families.** ``pairs``: positives against negatives on the line (Mann-Whitney, hinges, exponential). ``lists``: the ranks of
+one list (soft ranks, smooth AP, ApproxNDCG, list KL, set contrast). ``embeddings``: batches of labelled embeddings
+(contrastive, triplet, multi-similarity, general pair weights, prototypes, ICNN, mixed pairs). ``infonce``: queries among
+keys (InfoNCE, its weights, prefixes and processes). ``preferences``: chosen against rejected, and opinions. ``clicks``:
+what was seen and liked. ``classes``: output layers and their confusion. All are imported from here.
+
+**Dtypes.** float32 and float64 are never converted. float16 and bfloat16 are computed in float32, and so is the result; the
+gradient has the dtype of its tensor. Inside of ``torch.autocast`` the numbers are those outside. Integers may be of any
+integer dtype.
+
+**Derivatives.** Where a docstring says "differentiable once", asking for the second derivative raises NotImplementedError.
+Temperatures and margins given as tensors of one number get their gradients, too, where the docstring names a Tensor.
+
+**Errors.** A wrong type, dtype, shape, device or value gives a TypeError or ValueError that names the argument. No input is
+changed.
+"""
 
 from corelib.losses.classes.confusion import confusion_loss, soft_confusion_matrix
 from corelib.losses.classes.difficulty import el2n_scores, grand_scores

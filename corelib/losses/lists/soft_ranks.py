@@ -25,7 +25,7 @@ def soft_rank(scores: Tensor, temperature: float = 1.0, *, indptr: Tensor | None
     ----------
     scores : Tensor or ndarray, shape (n,) or (lists, n), float32 or float64
         At least one, all finite. Each row is a list of its own.
-    temperature : float, default 1.0
+    temperature : float or Tensor of one number, default 1.0
         :math:`\tau`, in the unit of the scores.
     indptr : Tensor or ndarray of int64, shape (lists + 1,), optional
         For lists of different lengths: ``scores[indptr[l]:indptr[l + 1]]`` are list l, and ``scores`` has one dimension.
@@ -86,7 +86,7 @@ def smooth_ap(
         At least one, all finite. Each row is a list of its own.
     relevance : Tensor or ndarray, shape of ``scores``
         Zeros and ones of any real dtype.
-    temperature : float, default 0.01
+    temperature : float or Tensor of one number, default 0.01
         :math:`\tau`, in the unit of the scores.
     indptr : Tensor or ndarray of int64, shape (lists + 1,), optional
         For lists of different lengths: ``scores[indptr[l]:indptr[l + 1]]`` are list l, and ``scores`` has one dimension.
@@ -153,7 +153,7 @@ def approx_ndcg(
         At least one, all finite. Each row is a list of its own.
     relevance : Tensor or ndarray, shape of ``scores``
         Grades of at least 0 in any real dtype.
-    temperature : float, default 1.0
+    temperature : float or Tensor of one number, default 1.0
         :math:`\tau`, in the unit of the scores.
     indptr : Tensor or ndarray of int64, shape (lists + 1,), optional
         For lists of different lengths: ``scores[indptr[l]:indptr[l + 1]]`` are list l, and ``scores`` has one dimension.

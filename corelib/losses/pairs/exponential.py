@@ -41,9 +41,9 @@ def pairwise_exponential_loss(
         Scores of the positives; at least one, all finite.
     neg : Tensor or ndarray, shape (m,), dtype of ``pos``
         Scores of the negatives; at least one, all finite.
-    temperature : float, default 1.0
+    temperature : float or Tensor of one number, default 1.0
         :math:`\tau`, in the unit of the scores.
-    margin : float, default 0.0
+    margin : float or Tensor of one number, default 0.0
         In the unit of the scores.
     pos_weight, neg_weight, pos_indptr, neg_indptr, reduction
         As in :func:`mann_whitney_loss`.

@@ -38,7 +38,7 @@ def pairwise_hinge_loss(
         Scores of the positives; at least one, all finite.
     neg : Tensor or ndarray, shape (m,), dtype of ``pos``
         Scores of the negatives; at least one, all finite.
-    margin : float, default 1.0
+    margin : float or Tensor of one number, default 1.0
         In the unit of the scores.
     pos_weight, neg_weight : Tensor or ndarray, shapes (n,) and (m,), dtype of ``pos``, optional
         Weights :math:`u_i, v_j \ge 0`, not all 0; 1 if left out. They are constants: no gradient flows to them.
@@ -114,7 +114,7 @@ def pairwise_squared_hinge_loss(
         Scores of the positives; at least one, all finite.
     neg : Tensor or ndarray, shape (m,), dtype of ``pos``
         Scores of the negatives; at least one, all finite.
-    margin : float, default 1.0
+    margin : float or Tensor of one number, default 1.0
         In the unit of the scores.
     pos_weight, neg_weight, pos_indptr, neg_indptr, reduction
         As in :func:`pairwise_hinge_loss`.
@@ -165,7 +165,7 @@ def ordered_hinge_loss(scores: torch.Tensor, margin: float = 0.0, *, reduction: 
     ----------
     scores : Tensor or ndarray, shape (..., C), float32 or float64, 1- or 2-dimensional
         At least two columns.
-    margin : float, default 0.0
+    margin : float or Tensor of one number, default 0.0
         In the unit of the scores: how far each should exceed all before it.
     reduction : {"mean", "sum", "none"}
         Mean over rows, the sum of all pairs of all rows, or the mean of each row.

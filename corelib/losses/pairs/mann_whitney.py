@@ -38,11 +38,11 @@ def mann_whitney_loss(
         Scores of the positives; at least one, all finite.
     neg : Tensor or ndarray, shape (m,), dtype of ``pos``
         Scores of the negatives; at least one, all finite.
-    temperature : float, default 1.0
+    temperature : float or Tensor of one number, default 1.0
         :math:`\tau`, in the unit of the scores.
-    margin : float, default 0.0
+    margin : float or Tensor of one number, default 0.0
         In the unit of the scores: how far a positive should stand above a negative. It is added to the negatives in
-        float64.
+        float64 (a margin that requires a gradient in their dtype).
     pos_weight, neg_weight : Tensor or ndarray, shapes (n,) and (m,), dtype of ``pos``, optional
         Weights :math:`u_i, v_j \ge 0`, not all 0; 1 if left out. They are constants: no gradient flows to them.
     pos_indptr, neg_indptr : Tensor or ndarray of int64, shape (groups + 1,), optional
@@ -66,7 +66,7 @@ def mann_whitney_loss(
         If a side is empty or not one-dimensional, a score or weight is NaN or infinite, a weight is negative or all
         of a side are 0, a weight requires a gradient, the devices differ, the temperature is not positive, a score
         or margin exceeds 1e280 or 1e280 temperatures, the groups of the sides differ in number or do not cover
-        their scores, or the loss overflows.
+        their scores, or the loss overflows. With groups, a side may be empty.
 
     Notes
     -----
