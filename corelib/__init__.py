@@ -13,8 +13,8 @@ Sub-packages load on first use, so that ``corelib.metrics`` never waits for torc
 import importlib
 
 from corelib._backend import get_backend, info, set_backend
+from corelib._version import __version__ as __version__
 
-__version__ = "0.1.0"
 __all__ = ["data", "get_backend", "info", "lab", "losses", "metrics", "ratings", "score", "set_backend"]
 
 _SUBPACKAGES = ("data", "lab", "losses", "metrics", "ratings", "score")
