@@ -29,6 +29,7 @@ CONSTRAINTS = [
 ]
 PINS = {canonicalize_name(pin.name): pin.specifier for pin in CONSTRAINTS}
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+CI = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]["test"]
 CHAPTERS = sorted(path for path in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 ONLY_IN_TORCHS_CUDA_BUILD = re.compile(r"nvidia-|cuda-|triton")
 
@@ -144,6 +145,7 @@ def test_the_versions_of_python_agree():
     for page in ("README.md", "book/how-to-run.md"):
         assert f"Python 3.{oldest} to 3.{newest}" in read(page)
     assert f"(3, {oldest})" in read("Makefile")
+    assert CI["strategy"]["matrix"]["python"] == [f"3.{oldest}", f"3.{newest}"]
 
 
 def test_conda_installs_the_site_with_the_same_pins():
@@ -172,11 +174,36 @@ def test_the_citation_names_the_version_of_the_library():
     assert PROJECT["license"] == "BSD-3-Clause"
 
 
+def test_the_release_that_pages_install_is_this_version():
+    found = {
+        name: set(re.findall(r"/keeping-score@v([\w.]+)", text)) for name, text in tracked_texts().items()
+    }
+    mentions = {name: versions for name, versions in found.items() if versions}
+    assert {n: v for n, v in mentions.items() if v != {corelib.__version__}} == {}
+    assert {"README.md", "book/how-to-run.md"} <= set(mentions)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check",
+        pytest.param(
+            "format --check", marks=pytest.mark.xfail(strict=True, reason="older files are not formatted")
+        ),
+    ],
+)
+def test_ruff_has_nothing_to_say(command):
+    line = [sys.executable, "-m", "ruff", *command.split(), "--quiet", "."]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_ci_runs_the_test_command_of_the_readme():
     first_screen = read("README.md").splitlines()[:25]
     for command in ("make book", "make test"):
         assert any(line.startswith(command) for line in first_screen)
     assert "\nmake test\n" in read(".ci/run")
+    assert {"run": ".ci/run"} in CI["steps"]
 
 
 def test_every_target_that_a_page_names_exists():
