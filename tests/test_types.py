@@ -23,7 +23,8 @@ x, y = torch.zeros(3, 2, requires_grad=True), torch.ones(3, 2)
 """
 RIGHT = """\
 loss = mann_whitney_loss(x[:, 0], x[:, 1], temperature=0.5) + info_nce(x, y)
-loss.backward()
+(gradient,) = torch.autograd.grad(loss, x)
+print(gradient.shape)
 print(ndcg([[0.9, 0.2]], torch.tensor([[0, 1]]), k=1, reduce="mean"))
 print(fit_item_response([[1, 0], [0, 1]], model="2pl").difficulty.round(1))
 print(empirical_score(x, y, sigma=1.0).detach(), empirical_score(np.zeros((1, 2)), np.ones((3, 2)), sigma=1.0).round(1))
