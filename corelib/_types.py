@@ -26,3 +26,6 @@ ArrayLike = TypeAliasType(
 
 TensorOrArray = TypeVar("TensorOrArray", "torch.Tensor", "np.ndarray[Any, Any]")
 """Tensors in, tensors out; arrays in, arrays out (0-dimensional ones as floats); not both in one call."""
+
+Scalar = TypeAliasType("Scalar", "float | torch.Tensor")
+"""A number, or a tensor of one, which may be learnt."""
