@@ -72,7 +72,7 @@ wheel: $(BUILD)/requirements
 	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
 
 test-wheel: wheel $(BUILD)/test-requirements
-	$(PY) -m pip install --quiet --no-deps --target build/wheel/site build/wheel/corelib-*.whl
+	$(PY) -m pip install --quiet --no-deps --target build/wheel/site build/wheel/keeping_score-*.whl
 	cd build/wheel && PYTHONPATH=site CORELIB_EXPECTED=site $(ONE_THREAD) \
 		../../$(PY) -P -m pytest -q -n $(JOBS) --rootdir=../.. -p no:cacheprovider $(UNIT_TESTS)
 
@@ -109,7 +109,7 @@ $(BUILD)/requirements: pyproject.toml constraints.txt | $(PY)
 	@mkdir -p $(BUILD)
 	$(PIP_INSTALL) setuptools cython
 	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
-	$(PIP_INSTALL) --no-build-isolation -e ".[book]"
+	$(PIP_INSTALL) --no-build-isolation -e ".[site]"
 	@touch $@
 
 $(BUILD)/test-requirements: $(BUILD)/requirements

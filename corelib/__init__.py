@@ -11,19 +11,23 @@ Sub-packages load on first use, so that ``corelib.metrics`` never waits for torc
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 from corelib._backend import get_backend, info, set_backend
+from corelib._version import __version__ as __version__
 
-__version__ = "0.1.0"
 __all__ = ["data", "get_backend", "info", "lab", "losses", "metrics", "ratings", "score", "set_backend"]
 
 _SUBPACKAGES = ("data", "lab", "losses", "metrics", "ratings", "score")
 
+if TYPE_CHECKING:
+    from corelib import data, lab, losses, metrics, ratings, score
+else:
 
-def __getattr__(name: str):
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"corelib.{name}")
-    raise AttributeError(f"module 'corelib' has no attribute {name!r}")
+    def __getattr__(name):
+        if name in _SUBPACKAGES:
+            return importlib.import_module(f"corelib.{name}")
+        raise AttributeError(f"module 'corelib' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -89,7 +89,7 @@ def info() -> Info:
     import numpy
     import torch
 
-    from corelib import __version__
+    from corelib._version import __version__
     from corelib.kernels import OPENMP_RUNTIME, cpu
 
     meaning = {
