@@ -9,10 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "blocks.h"
 #include "simd.h"
 #include "vecmath.h"
-
-enum { KS_GLICKO_CHUNKS = 8, KS_GLICKO_BLOCK = 64 };
 
 typedef struct {
     double information, surprise; /* 1 / v and delta / v */

@@ -16,15 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blocks.h"
 #include "simd.h"
+#include "status.h"
 #include "vecmath.h"
-
-enum {
-    KS_GROUP = 6,   /* rows of one product: six accumulators fit into the registers of every level */
-    KS_TILE = 256,  /* points; their weights for one group stay in the first-level cache */
-    KS_ROWS = 96,   /* a multiple of KS_GROUP; shares one reading of the data */
-    KS_LANES = 32   /* loops of this length become vector code; shorter ones would be unrolled first */
-};
 
 #define KS_REAL float
 #define KS_REAL_EXP ks_expf

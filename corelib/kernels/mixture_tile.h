@@ -334,7 +334,7 @@ KS_MULTIVERSION static void KS_TYPED(vjp_block)(const KS_TYPED(targets) *y, cons
         }
 }
 
-/* Scores of all rows (grad NULL), or the Jacobian times grad; 0, or -1 if memory ran out. */
+/* Scores of all rows (grad NULL), or the Jacobian times grad; returns a status. */
 static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REAL *data, ptrdiff_t n, ptrdiff_t d,
                                   const double *centre, double radius, const double *sigma, const double *log_weight,
                                   KS_REAL *score, double *log_total, const KS_REAL *grad, KS_REAL *result) {
@@ -344,7 +344,7 @@ static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REA
     const size_t scratch_size = KS_ROWS * (sizeof(double) * (size_t)width + 2 * sizeof(KS_REAL) * (size_t)d);
     int failed = 0;
     y.across = malloc(sizeof(KS_REAL) * (size_t)padded * (size_t)(d + width + 2));
-    if (y.across == NULL) return -1;
+    if (y.across == NULL) return KS_NO_MEMORY;
     y.along = y.across + padded * d;
     y.half_norm = y.along + padded * width;
     y.bias = y.half_norm + padded;
@@ -370,5 +370,5 @@ static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REA
         free(scratch);
     }
     free(y.across);
-    return failed ? -1 : 0;
+    return failed ? KS_NO_MEMORY : KS_OK;
 }

@@ -634,7 +634,7 @@ static void ks_unmirror(double *polynomial, ptrdiff_t count, int order) {
 
 /* Every job's polynomials on its target boxes. */
 static void ks_run_jobs(const ks_job *job, int jobs, const ks_grid *grid, const double *exponential, int threads) {
-    const int pieces = 32;
+    const int pieces = KS_NEAR_PIECES;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int i = 0; i < jobs * pieces; i++) {
         const ks_job *j = job + i / pieces;

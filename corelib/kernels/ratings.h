@@ -12,10 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "blocks.h"
 #include "simd.h"
 #include "vecmath.h"
 
-enum { KS_IRT_CHUNKS = 16, KS_IRT_BLOCK = 128, KS_UNANSWERED = 2 };
+enum { KS_UNANSWERED = 2 };
 
 /* Rows of the sums about solvers, and of those about items, which still lack the factors a (pull_b, cross) and a^2 (b). */
 enum { KS_PULL_THETA, KS_INFORMATION_THETA, KS_SOLVER_SUMS };

@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "blocks.h"
 #include "simd.h"
+#include "status.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -15,11 +17,6 @@ static int ks_threads(void) { return omp_get_max_threads(); }
 #else
 static int ks_threads(void) { return 1; }
 #endif
-
-#define KS_BLOCK 256 /* numbers handled at a time */
-#define KS_MAX_PIECES 8
-
-enum { KS_OK, KS_BAD_SCORE, KS_NO_MEMORY };
 
 /* One side: the n finite numbers data[i] + shift, and non-negative weights (NULL: all 1). */
 typedef struct {
