@@ -19,6 +19,7 @@
 #include "blocks.h"
 #include "simd.h"
 #include "status.h"
+#include "threads.h"
 #include "vecmath.h"
 
 #define KS_REAL float

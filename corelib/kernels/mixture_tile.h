@@ -348,7 +348,7 @@ static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REA
     y.along = y.across + padded * d;
     y.half_norm = y.along + padded * width;
     y.bias = y.half_norm + padded;
-#pragma omp parallel
+#pragma omp parallel num_threads(ks_threads())
     {
 #pragma omp for schedule(static)
         for (ptrdiff_t tile = 0; tile < y.tiles; tile++) KS_TYPED(pack)(&y, tile);

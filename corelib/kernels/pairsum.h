@@ -741,7 +741,7 @@ static int ks_sum_directly(const ks_kernel *kernel, const ks_side *side, double 
 static int ks_pair_sum(const ks_kernel *kernel, const ks_side *side, double temperature, double factor, double limit,
                        double *value, void *const *slope, int threads) {
     ks_range range[2];
-    ks_ranges(side, range);
+    ks_ranges(side, range, threads);
     for (int s = 0; s < 2; s++)
         if (range[s].bad || range[s].low < -limit || range[s].high > limit) return KS_BAD_SCORE;
     double cost;
