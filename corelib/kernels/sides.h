@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "blocks.h"
@@ -57,6 +58,19 @@ KS_MULTIVERSION static ks_range ks_range_of_piece(const ks_side *side, ptrdiff_t
         }
     }
     return (ks_range){low, high, (ptrdiff_t)bad};
+}
+
+static int ks_compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* At most `most` of a side's numbers, taken evenly, in order and times `factor`; returns how many. */
+static int ks_sample(const ks_side *side, double factor, int most, double *out) {
+    int size = (int)(side->n < most ? side->n : most);
+    for (int i = 0; i < size; i++) ks_load(side, side->n * i / size, 1, factor, out + i);
+    qsort(out, (size_t)size, sizeof *out, ks_compare_doubles);
+    return size;
 }
 
 static int ks_pieces(ptrdiff_t n, ptrdiff_t least) {

@@ -43,7 +43,7 @@ pytestmark = [
 
 
 def run(*arguments, timeout):
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [sys.executable, *arguments],
         env=environment,
