@@ -5,7 +5,7 @@ import pytest
 
 from corelib.kernels import pairwise
 
-ATOL = {np.float64: 5e-14, np.float32: 3e-7}
+RTOL = {np.float64: 2e-13, np.float32: 3e-7}  # exp(-700) takes over the rounding of 700
 WAYS = ["by boxes", "sorted", "directly", "cheapest"]
 
 
@@ -71,7 +71,7 @@ def test_every_way_is_right(case, kind, way, dtype):
         assert value == pytest.approx(float(expected_value), rel=5e-14 if dtype is np.float64 else 1e-8)
         for grad, right in zip(grads, expected, strict=True):
             normal = abs(right) > 10 * np.finfo(dtype).tiny
-            assert np.max(abs(grad - right)[normal] / abs(right)[normal], initial=0) < ATOL[dtype]
+            assert np.max(abs(grad - right)[normal] / abs(right)[normal], initial=0) < RTOL[dtype]
             assert np.all(abs(grad)[~normal] <= 11 * np.finfo(dtype).tiny)
 
 
