@@ -7,6 +7,7 @@ Everything else about the package stands in ``pyproject.toml``.
 """
 
 import os
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -15,7 +16,9 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 if sys.platform == "win32":
-    sys.exit("corelib needs gcc or clang (its kernels use their vector types); on Windows, build it under WSL")
+    sys.exit(
+        "corelib needs gcc or clang (its kernels use their vector types); on Windows, build it under WSL"
+    )
 
 openmp = [] if sys.platform == "darwin" else ["-fopenmp"]  # Apple's clang ships no OpenMP runtime
 optimise = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -27,15 +30,27 @@ if os.environ.get("CORELIB_SANITIZE"):  # make test-sanitize
 abi3 = "bdist_wheel" in sys.argv and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
+def included_by(source: Path) -> set[Path]:
+    """The headers beside ``source`` that it includes, directly or through others."""
+    found, unread = set(), [source]
+    while unread:
+        names = re.findall(
+            r'^\s*(?:#\s*include|cdef extern from)\s+"(.+?)"', unread.pop().read_text(), re.MULTILINE
+        )
+        new = {header for name in names if (header := source.parent / name).exists()} - found
+        found |= new
+        unread += new
+    return found
+
+
 def kernels():
-    """One extension per kernel; a change in any shared header rebuilds them all."""
+    """One extension per kernel; a change in a header rebuilds those that include it."""
     folder = Path("corelib/kernels")
-    headers = sorted(str(path) for path in folder.glob("*.h"))
     return [
         Extension(
             f"corelib.kernels.{path.stem}",
             [str(path)],
-            depends=headers,
+            depends=sorted(map(str, included_by(path))),
             include_dirs=[str(folder)],
             extra_compile_args=optimise + sanitize + openmp,
             extra_link_args=sanitize + openmp,

@@ -77,7 +77,8 @@ def info() -> Info:
     -------
     Info
         A dictionary of strings: versions; the backend and what it means; the instruction set of the compiled
-        kernels; their threads, and whether they share torch's OpenMP runtime (two pools slow each other down);
+        kernels; their threads (one in a forked child, whose parent's threads do not exist there), and whether they
+        share torch's OpenMP runtime (two pools slow each other down);
         every BLAS and OpenMP thread pool of the process; whether torch sees a GPU, and which implementation tensors on it get.
 
     Examples
@@ -90,15 +91,13 @@ def info() -> Info:
     import torch
 
     from corelib._version import __version__
-    from corelib.kernels import OPENMP_RUNTIME, cpu
+    from corelib.kernels import cpu
 
     meaning = {
         "auto": "compiled kernels on the CPU, plain torch elsewhere",
         "compiled": "compiled kernels on the CPU, an error elsewhere",
         "torch": "plain torch everywhere",
     }
-    threads = cpu.openmp_threads()
-    runtime = f"torch's {OPENMP_RUNTIME.name}" if OPENMP_RUNTIME else "the system's OpenMP"
     gpu = (
         f"{torch.cuda.get_device_name()}: plain torch (there are no CUDA kernels yet)"
         if torch.cuda.is_available()
@@ -112,11 +111,23 @@ def info() -> Info:
             "torch": torch.__version__,
             "backend": f"{_current}: {meaning[_current]}",
             "instruction set": cpu.instruction_set(),
-            "kernel threads": f"{threads} (in {runtime})" if threads else "1 (built without OpenMP)",
+            "kernel threads": _kernel_threads(),
             "thread pools": _thread_pools(),
             "GPU": gpu,
         }
     )
+
+
+def _kernel_threads() -> str:
+    from corelib.kernels import OPENMP_RUNTIME, cpu
+
+    threads = cpu.openmp_threads()
+    if not threads:
+        return "1 (built without OpenMP)"
+    if cpu.in_forked_child():
+        return "1 (forked child)"
+    runtime = f"torch's {OPENMP_RUNTIME.name}" if OPENMP_RUNTIME else "the system's OpenMP"
+    return f"{threads} (in {runtime})"
 
 
 def _thread_pools() -> str:

@@ -21,7 +21,6 @@
 #include "ranking.h"
 #include "simd.h"
 
-enum { KS_ONE_CLASS = KS_BAD_RELEVANCE + 1 };
 enum { KS_AUC_SCATTER_BITS = 14, KS_AUC_PARALLEL = 32768 };
 
 static int ks_auc_threads(int64_t n) {

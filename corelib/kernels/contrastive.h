@@ -9,13 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "blocks.h"
 #include "simd.h"
+#include "threads.h"
 #include "vecmath.h"
-
-enum {
-    KS_LANES = 32, /* a loop of this length becomes vector code; gcc unrolls shorter ones first, into scalar code */
-    KS_COLUMNS = 256
-};
 
 #define KS_REAL float
 #define KS_REAL_EXP ks_expf

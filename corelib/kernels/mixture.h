@@ -16,15 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blocks.h"
 #include "simd.h"
+#include "status.h"
+#include "threads.h"
 #include "vecmath.h"
 
-enum {
-    KS_GROUP = 6,   /* rows of one product: six accumulators fit into the registers of every level */
-    KS_TILE = 256,  /* points; their weights for one group stay in the first-level cache */
-    KS_ROWS = 96,   /* a multiple of KS_GROUP; shares one reading of the data */
-    KS_LANES = 32   /* loops of this length become vector code; shorter ones would be unrolled first */
-};
+/* A row on its way through the tiles. */
+typedef struct {
+    double norm, variance;      /* |x|^2, centred; sigma^2 */
+    double peak, total;         /* the largest logit so far (of a Jacobian: log_total); the sum of weights */
+    int by_product, filter;     /* weights come from x.y; x.y may rule points out */
+} ks_row;
 
 #define KS_REAL float
 #define KS_REAL_EXP ks_expf

@@ -16,10 +16,10 @@
 
 #include "radix.h"
 #include "simd.h"
+#include "status.h"
 
 enum { KS_DCG, KS_NDCG, KS_AVERAGE_PRECISION, KS_RECIPROCAL_RANK, KS_PRECISION, KS_RECALL };
 enum { KS_FLOAT32, KS_FLOAT64, KS_BOOL, KS_INT8, KS_UINT8, KS_INT16, KS_UINT16, KS_INT32, KS_UINT32, KS_INT64, KS_UINT64 };
-enum { KS_OK, KS_NO_MEMORY, KS_BAD_SCORE, KS_BAD_RELEVANCE };
 
 enum {
     KS_LANES = 16,           /* scores that are compared at a time */
