@@ -1,17 +1,16 @@
-"""Metrics of ranked lists: (normalised) discounted gain, average precision, reciprocal rank, precision, recall."""
-
-import functools
+"""Metrics of ranked lists: discounted gain, average precision, reciprocal rank, what stands above rank k, and more."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from corelib._checks import check_choice, check_int, check_positive
-from corelib.kernels import ranking as kernel
+from corelib._checks import check_choice, check_int, check_positive, check_real
+from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_numbers,
     as_scores,
     check_empty,
     check_queries,
+    check_query_weights,
     check_reduce,
     place,
     reduced,
@@ -20,6 +19,7 @@ from corelib.metrics._inputs import (
 
 _TIES = ("reverse", "order", "average")
 _GAINS = {"linear": 1e300, "exponential": 1000.0}  # and the largest relevance whose gains cannot overflow
+_HIGHEST_GRADE = 1000.0
 
 
 def ndcg(
@@ -32,6 +32,7 @@ def ndcg(
     ties: str = "reverse",
     empty: float = 0.0,
     reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> np.ndarray | float:
     r"""Normalised discounted cumulative gain: DCG divided by the DCG of the ideal ranking.
 
@@ -55,6 +56,9 @@ def ndcg(
         The value of a query without any gain: 0 as in ``trec_eval``; NaN leaves it out of the mean.
     reduce : {None, "mean"}
         One value per query, or their mean.
+    sample_weight : array_like of float, shape (queries,), optional
+        The weight of each query in the mean, not negative; as in scikit-learn, where a query is a sample. All weigh the
+        same by default.
 
     Returns
     -------
@@ -85,7 +89,10 @@ def ndcg(
     >>> ndcg([0.9, 0.5, 0.1, 0.3], [2, 3, 1, 1], k=1, gain="exponential")
     0.42857142857142855
     """
-    return _one("ndcg", scores, relevance, k, indptr, gain=gain, ties=ties, empty=empty, reduce=reduce)
+    return _one(
+        "ndcg", scores, relevance, k, indptr,
+        gain=gain, ties=ties, empty=empty, reduce=reduce, sample_weight=sample_weight,
+    )  # fmt: skip
 
 
 def dcg(
@@ -97,12 +104,13 @@ def dcg(
     gain: str = "linear",
     ties: str = "reverse",
     reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> np.ndarray | float:
     """Discounted cumulative gain: each gain divided by log2(rank + 1), summed over the first k ranks.
 
     Parameters
     ----------
-    scores, relevance, k, indptr, gain, ties, reduce
+    scores, relevance, k, indptr, gain, ties, reduce, sample_weight
         As in :func:`ndcg`.
 
     Returns
@@ -120,7 +128,9 @@ def dcg(
     >>> dcg([0.9, 0.5, 0.1], [3, 0, 2])
     4.0
     """
-    return _one("dcg", scores, relevance, k, indptr, gain=gain, ties=ties, reduce=reduce)
+    return _one(
+        "dcg", scores, relevance, k, indptr, gain=gain, ties=ties, reduce=reduce, sample_weight=sample_weight
+    )
 
 
 def average_precision(
@@ -133,6 +143,7 @@ def average_precision(
     min_relevance: float = 1.0,
     empty: float = 0.0,
     reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> np.ndarray | float:
     """Average precision: the mean over the relevant documents of the precision at their ranks.
 
@@ -141,7 +152,7 @@ def average_precision(
 
     Parameters
     ----------
-    scores, relevance, k, indptr, ties, reduce
+    scores, relevance, k, indptr, ties, reduce, sample_weight
         As in :func:`ndcg`.
     min_relevance : float
         The least relevance, above 0, of a relevant document.
@@ -165,7 +176,7 @@ def average_precision(
     """
     return _one(
         "average_precision", scores, relevance, k, indptr,
-        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce,
+        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce, sample_weight=sample_weight,
     )  # fmt: skip
 
 
@@ -179,12 +190,13 @@ def reciprocal_rank(
     min_relevance: float = 1.0,
     empty: float = 0.0,
     reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> np.ndarray | float:
     """Reciprocal rank: 1 / rank of the first relevant document, 0 if it stands beyond rank k.
 
     Parameters
     ----------
-    scores, relevance, k, indptr, ties, reduce
+    scores, relevance, k, indptr, ties, reduce, sample_weight
         As in :func:`ndcg`.
     min_relevance, empty
         As in :func:`average_precision`.
@@ -206,7 +218,7 @@ def reciprocal_rank(
     """
     return _one(
         "reciprocal_rank", scores, relevance, k, indptr,
-        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce,
+        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce, sample_weight=sample_weight,
     )  # fmt: skip
 
 
@@ -220,12 +232,13 @@ def precision_at(
     min_relevance: float = 1.0,
     empty: float = 0.0,
     reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> np.ndarray | float:
     """Precision at k: relevant documents among the first k ranks, divided by k (also where fewer have a rank).
 
     Parameters
     ----------
-    scores, relevance, indptr, ties, reduce
+    scores, relevance, indptr, ties, reduce, sample_weight
         As in :func:`ndcg`.
     k : int
         How many ranks to look at, at least 1.
@@ -249,7 +262,7 @@ def precision_at(
     """
     return _one(
         "precision", scores, relevance, check_int(k, "k", minimum=1), indptr,
-        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce,
+        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce, sample_weight=sample_weight,
     )  # fmt: skip
 
 
@@ -263,12 +276,13 @@ def recall_at(
     min_relevance: float = 1.0,
     empty: float = 0.0,
     reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> np.ndarray | float:
     """Recall at k: the share of the query's relevant documents that stand among the first k ranks.
 
     Parameters
     ----------
-    scores, relevance, indptr, ties, reduce
+    scores, relevance, indptr, ties, reduce, sample_weight
         As in :func:`ndcg`.
     k : int
         How many ranks to look at, at least 1.
@@ -292,16 +306,263 @@ def recall_at(
     """
     return _one(
         "recall", scores, relevance, check_int(k, "k", minimum=1), indptr,
-        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce,
+        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce, sample_weight=sample_weight,
+    )  # fmt: skip
+
+
+def hit_rate(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    k: int,
+    *,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    empty: float = 0.0,
+    reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> np.ndarray | float:
+    """Hit rate at k: 1 if a relevant document stands among the first k ranks, else 0.
+
+    It is called ``success`` in ``trec_eval``.
+
+    Parameters
+    ----------
+    scores, relevance, indptr, ties, reduce, sample_weight
+        As in :func:`ndcg`.
+    k : int
+        How many ranks to look at, at least 1.
+    min_relevance, empty
+        As in :func:`average_precision`.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        0 or 1; with ``ties="average"`` the chance of a hit, with ``reduce="mean"`` the share of queries with one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`average_precision`.
+
+    Examples
+    --------
+    >>> hit_rate([[0.9, 0.8, 0.7], [0.1, 0.2, 0.3]], [[0, 1, 1], [1, 0, 0]], 2)
+    array([1., 0.])
+    """
+    return _one(
+        "hit_rate", scores, relevance, check_int(k, "k", minimum=1), indptr,
+        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce, sample_weight=sample_weight,
+    )  # fmt: skip
+
+
+def r_precision(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    *,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    empty: float = 0.0,
+    reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> np.ndarray | float:
+    """R-precision: the precision among as many ranks as the query has relevant documents.
+
+    Parameters
+    ----------
+    scores, relevance, indptr, ties, reduce, sample_weight
+        As in :func:`ndcg`.
+    min_relevance, empty
+        As in :func:`average_precision`.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        Values in [0, 1], equal to the recall at that rank.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`average_precision`.
+
+    Examples
+    --------
+    >>> r_precision([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])
+    0.5
+    """
+    return _one(
+        "r_precision", scores, relevance, None, indptr,
+        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce, sample_weight=sample_weight,
+    )  # fmt: skip
+
+
+def rank_biased_precision(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    *,
+    persistence: float = 0.8,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    empty: float = 0.0,
+    reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> np.ndarray | float:
+    r"""Rank-biased precision: what a reader finds who goes on to the next document with probability p.
+
+    .. math:: (1 - p) \sum_i p^{i - 1} [\text{the document at rank } i \text{ is relevant}]
+
+    Parameters
+    ----------
+    scores, relevance, indptr, ties, reduce, sample_weight
+        As in :func:`ndcg`.
+    persistence : float
+        p, in (0, 1): 0.5 for an impatient reader, 0.95 for a patient one.
+    min_relevance, empty
+        As in :func:`average_precision`.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        Values in [0, 1): less than 1 even for a perfect list, as it is not normalised.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`average_precision`; also if ``persistence`` is not in (0, 1).
+
+    Notes
+    -----
+    What lies beyond the d documents of a list could add p**d at most. Source: A. Moffat and J. Zobel,
+    Rank-biased precision for measurement of retrieval effectiveness, ACM TOIS 27(1), 2008, equation 1.
+
+    Examples
+    --------
+    >>> rank_biased_precision([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0], persistence=0.5)
+    0.625
+    """
+    return _one(
+        "rank_biased_precision", scores, relevance, None, indptr,
+        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce, sample_weight=sample_weight,
+        persistence=persistence,
+    )  # fmt: skip
+
+
+def expected_reciprocal_rank(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    k: int | None = None,
+    *,
+    max_relevance: float,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    empty: float = 0.0,
+    reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> np.ndarray | float:
+    r"""Expected reciprocal rank: 1 / the rank at which a reader stops, the more likely the better it is.
+
+    .. math:: \sum_{i \le k} \frac{s_i}{i} \prod_{j < i} (1 - s_j), \qquad s_i = \frac{2^{r_i} - 1}{2^m}
+
+    Parameters
+    ----------
+    scores, relevance, k, indptr, ties, reduce, sample_weight
+        As in :func:`ndcg`.
+    max_relevance : float
+        m, the highest grade of the scale (not only of these data), above 0 and at most 1000.
+    empty : float
+        The value of a query whose documents all have relevance 0.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        Values in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`ndcg`; also if a relevance exceeds ``max_relevance``.
+
+    Notes
+    -----
+    Source: O. Chapelle, D. Metzler, Y. Zhang and P. Grinspan, Expected reciprocal rank for graded relevance,
+    CIKM 2009, equation 4 and algorithm 2. ``ties="average"`` has no closed form here, but is exact: a dynamic programme
+    over how many of the c documents with a grade above 0 among t equal scores the reader has met, in time O(c (c + t)).
+
+    Examples
+    --------
+    >>> expected_reciprocal_rank([0.9, 0.8, 0.7], [1, 2, 0], max_relevance=2)
+    0.53125
+    """
+    return _one(
+        "expected_reciprocal_rank", scores, relevance, k, indptr,
+        ties=ties, empty=empty, reduce=reduce, sample_weight=sample_weight, max_relevance=max_relevance,
+    )  # fmt: skip
+
+
+def bpref(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    judged: ArrayLike,
+    *,
+    indptr: ArrayLike | None = None,
+    ties: str = "reverse",
+    min_relevance: float = 1.0,
+    empty: float = 0.0,
+    reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> np.ndarray | float:
+    r"""Binary preference: how seldom documents that were judged irrelevant stand above relevant ones.
+
+    .. math:: \frac1R \sum_{r} \left(1 - \frac{\min(n_r, R)}{\min(N, R)}\right)
+
+    over the relevant documents that have a rank, with :math:`n_r` irrelevant judged documents above r, of N,
+    and R relevant ones. Documents without a judgement do not count at all.
+
+    Parameters
+    ----------
+    scores, relevance, indptr, ties, reduce, sample_weight
+        As in :func:`ndcg`.
+    judged : array_like of the shape of ``scores``
+        0 or 1: whether a document was judged, as in :class:`AlignedRun`. Relevant documents always are.
+    min_relevance, empty
+        As in :func:`average_precision`.
+
+    Returns
+    -------
+    ndarray of float64, shape (queries,), or float
+        Values in [0, 1].
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`average_precision`; also if ``judged`` has another shape or values, or is 0 for a relevant
+        document.
+
+    Notes
+    -----
+    As in ``trec_eval`` from version 8 on. Source: C. Buckley and E. Voorhees, Retrieval evaluation with
+    incomplete information, SIGIR 2004.
+
+    Examples
+    --------
+    >>> bpref([0.9, 0.8, 0.7, 0.6, 0.5], [0, 1, 0, 1, 0], [0, 1, 1, 1, 1])
+    0.75
+    """
+    return _one(
+        "bpref", scores, relevance, None, indptr,
+        ties=ties, min_relevance=min_relevance, empty=empty, reduce=reduce, sample_weight=sample_weight,
+        judged=judged,
     )  # fmt: skip
 
 
 def _one(kind: str, scores, relevance, k, indptr, **options) -> np.ndarray | float:
     cutoff = None if k is None else check_int(k, "k", minimum=1)
-    return rank_queries([(kind, cutoff)], scores, relevance, indptr, **options)[0]
+    return measure_lists([(kind, cutoff)], scores, relevance, indptr, **options)[0]
 
 
-def rank_queries(
+def measure_lists(
     wanted: list[tuple[str, int | None]],
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -310,75 +571,86 @@ def rank_queries(
     gain: str = "linear",
     ties: str,
     min_relevance: float = 1.0,
+    persistence: float = 0.8,
+    max_relevance: float | None = None,
+    judged: ArrayLike | None = None,
     empty: float = 0.0,
     reduce: str | None,
+    sample_weight: ArrayLike | None,
 ) -> list[np.ndarray | float]:
-    """The value of each wanted metric, a kind of the kernel with its cutoff, for every query."""
+    """The value of each wanted metric, a kind of the engine with its cutoff, for every query, in one pass."""
+    kinds = {kind for kind, _ in wanted}
     check_choice(gain, "gain", tuple(_GAINS))
     check_choice(ties, "ties", _TIES)
     least = check_positive(min_relevance, "min_relevance")
-    check_empty(empty)
+    patience = _check_persistence(persistence) if "rank_biased_precision" in kinds else None
+    top_grade = _check_top_grade(max_relevance) if "expected_reciprocal_rank" in kinds else None
+    fill = check_empty(empty)
     score = as_scores(scores)
     grade = as_numbers(relevance, "relevance")
     pointers = check_queries(score, grade, "relevance", indptr)
-    if pointers is not None:
-        queries, longest = pointers.size - 1, int(np.diff(pointers).max(initial=0))
-    else:
-        queries, longest = (score.shape[0] if score.ndim == 2 else 1), score.shape[-1]
-    if longest >= 2**31:
-        raise ValueError(f"a query may have at most 2**31 - 1 documents; got {longest}")
-    check_reduce(reduce, queries)
-    values = np.empty((len(wanted), queries))
-    if queries:
-        discount, cumulative = _discounts(longest + 1)
-        status, query = kernel.rank_queries(
-            score,
-            grade,
-            pointers,
-            np.array([kernel.KINDS[kind] for kind, _ in wanted], dtype=np.int32),
-            np.array([kernel.UNCUT if k is None else min(k, kernel.UNCUT - 1) for _, k in wanted], dtype=np.int64),
-            discount,
-            cumulative,
-            values,
-            longest=longest,
-            exponential=gain == "exponential",
-            expected=ties == "average",
-            last_first=ties == "reverse",
-            min_relevance=least,
-            max_relevance=_GAINS[gain],
-            empty=empty,
-        )
-        if status == kernel.BAD_SCORE:
-            refuse_nan_scores(score, pointers, query)
-        if status == kernel.BAD_RELEVANCE:
-            _refuse_relevance(grade, pointers, query, gain)
+    known = _read_judged(judged, score) if "bpref" in kinds else None
     single = pointers is None and score.ndim == 1
-    return [reduced(row, reduce, single=single) for row in values]
+    queries = pointers.size - 1 if pointers is not None else 1 if single else score.shape[0]
+    check_reduce(reduce, queries)
+    weights = check_query_weights(sample_weight, reduce, queries)
+    most = _GAINS[gain] if top_grade is None else min(_GAINS[gain], top_grade)
+    values, fault, query = engine.rank_queries(
+        wanted, score, grade, known, pointers,
+        exponential=gain == "exponential", ties=ties, min_relevance=least, max_relevance=most,
+        persistence=patience, top_grade=top_grade, empty=fill,
+    )  # fmt: skip
+    if fault == engine.BAD_SCORE:
+        refuse_nan_scores(score, pointers, query)
+    if fault == engine.BAD_RELEVANCE:
+        bound = f"{most:g} with {gain} gain" if top_grade != most else f"max_relevance, {most:g}"
+        _refuse_relevance(grade, pointers, query, most, bound)
+    if fault == engine.BAD_JUDGED:
+        _refuse_judged(known, grade, pointers, query, least)
+    return [reduced(row, reduce, single=single, weights=weights) for row in values]
 
 
-def _refuse_relevance(grade: np.ndarray, indptr: np.ndarray | None, query: int, gain: str) -> None:
+def _check_persistence(persistence: object) -> float:
+    p = check_real(persistence, "persistence")
+    if not 0 < p < 1:
+        raise ValueError(f"persistence must be greater than 0 and less than 1; got {p}")
+    return p
+
+
+def _check_top_grade(max_relevance: object) -> float:
+    most = check_positive(max_relevance, "max_relevance")
+    if most > _HIGHEST_GRADE:
+        raise ValueError(f"max_relevance must be at most {_HIGHEST_GRADE:g}; got {most}")
+    return most
+
+
+def _read_judged(judged: ArrayLike, score: np.ndarray) -> np.ndarray:
+    known = as_numbers(judged, "judged")
+    if known.shape != score.shape:
+        raise ValueError(f"scores and judged must have the same shape; got {score.shape} and {known.shape}")
+    return known
+
+
+def _refuse_relevance(
+    grade: np.ndarray, indptr: np.ndarray | None, query: int, most: float, bound: str
+) -> None:
     mine, where = place(grade, indptr, query)
-    most = _GAINS[gain]
     at = int(np.flatnonzero(~((mine >= 0) & (mine.astype(np.float64) <= most)))[0])
-    hint = "; numpy.maximum(relevance, 0) counts such judgements as not relevant, as trec_eval does" if mine[at] < 0 else ""
+    hint = (
+        "; numpy.maximum(relevance, 0) counts such judgements as not relevant, as trec_eval does"
+        if mine[at] < 0
+        else ""
+    )
     raise ValueError(
-        f"relevance must be between 0 and {most:g} with {gain} gain; the entry at index {at}{where} is {mine[at]}{hint}"
+        f"relevance must be between 0 and {bound}; the entry at index {at}{where} is {mine[at]}{hint}"
     )
 
 
-def _discounts(length: int) -> tuple[np.ndarray, np.ndarray]:
-    """1 / log2(rank + 1) for ranks from 1 to at least ``length``, and its partial sums from 0 on."""
-    return _short_discounts() if length <= _SHORT else _make_discounts(length)
-
-
-_SHORT = 1 << 14
-
-
-@functools.cache
-def _short_discounts() -> tuple[np.ndarray, np.ndarray]:
-    return _make_discounts(_SHORT)
-
-
-def _make_discounts(length: int) -> tuple[np.ndarray, np.ndarray]:
-    discount = 1 / np.log2(np.arange(2, length + 2))
-    return discount, np.concatenate([[0.0], np.cumsum(discount)])
+def _refuse_judged(
+    known: np.ndarray, grade: np.ndarray, indptr: np.ndarray | None, query: int, least: float
+) -> None:
+    mine, where = place(known, indptr, query)
+    grades, _ = place(grade, indptr, query)
+    at = int(np.flatnonzero(((mine != 0) & (mine != 1)) | ((mine == 0) & (grades >= least)))[0])
+    allowed = "0 or 1" if mine[at] != 0 else "1 for relevant documents"
+    raise ValueError(f"judged must be {allowed}; the entry at index {at}{where} is {mine[at]}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corelib._checks import check_positive, check_real
-from corelib.kernels import ratings as kernel
+from corelib.engines import ratings as engine
 from corelib.ratings._arrays import check_indices, check_range, check_reals
 
 _SCALE = 173.7178
@@ -101,5 +101,5 @@ def glicko2_period(
     phi = deviation / _SCALE
     g = 1 / np.sqrt(1 + 3 * (phi / np.pi) ** 2)
     state = np.stack([(rating - _CENTRE) / _SCALE, g], axis=1)
-    gain, phi, volatility = kernel.glicko(state, phi, volatility, player, opponent, score, tau)
+    gain, phi, volatility = engine.glicko(state, phi, volatility, player, opponent, score, tau)
     return GlickoRatings(rating + _SCALE * gain, np.minimum(_SCALE * phi, max_deviation), volatility)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corelib._checks import check_choice, check_int, check_positive
-from corelib.kernels import ratings as kernel
+from corelib.engines import ratings as engine
 from corelib.ratings._arrays import check_indices
 from corelib.ratings._lbfgs import Point, minimise
 
@@ -150,7 +150,7 @@ def _dense(responses) -> _Answers:
     missing = np.isnan(matrix) if matrix.dtype.kind == "f" else np.zeros(matrix.shape, dtype=bool)
     if missing.all():
         raise ValueError("responses must hold at least one answer; all are NaN")
-    answers = np.where(missing, kernel.UNANSWERED, _zeros_and_ones(matrix, missing)).astype(np.uint8)
+    answers = np.where(missing, engine.UNANSWERED, _zeros_and_ones(matrix, missing)).astype(np.uint8)
     return _Answers(answers.ravel(), None, None, *matrix.shape)
 
 
@@ -205,7 +205,7 @@ class _Posterior:
         """What the kernel says at ``vector``."""
         ability, difficulty, log_a = self.unpack(vector)
         data = self.data
-        return kernel.item_response(data.answers, data.start, data.item, ability, np.exp(log_a), difficulty)
+        return engine.item_response(data.answers, data.start, data.item, ability, np.exp(log_a), difficulty)
 
     def start(self) -> np.ndarray:
         """The log-odds of each solver's right and each item's wrong answers, half an answer added to both counts."""

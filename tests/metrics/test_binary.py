@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from sklearn.metrics import roc_auc_score
 
+from corelib import metrics
 from corelib.metrics import (
     best_f1_threshold,
     partial_roc_auc,
@@ -146,8 +148,8 @@ FUNCTIONS = {
         ({"scores": S[:3]}, ValueError, r"scores and labels must have the same shape; got \(3,\) and \(4,\)"),
         ({"labels": [1, 0, 2, 0]}, ValueError, r"labels must be 0 or 1; labels\[2\] is 2"),
         ({"labels": [1, 0, math.nan, 0]}, ValueError, r"labels must be 0 or 1; labels\[2\] is nan"),
-        ({"labels": [0, 0, 0, 0]}, ValueError, "labels must hold a 1.*; got 4 zeros"),
-        ({"scores": [], "labels": []}, ValueError, "labels must hold a 1.*; got 0 zeros"),
+        ({"labels": [0, 0, 0, 0]}, ValueError, "labels must hold a 1.*; got none among 4"),
+        ({"scores": [], "labels": []}, ValueError, "labels must hold a 1.*; got none among 0"),
         ({"labels": list("abcd")}, TypeError, "labels must hold bool, integer"),
     ],
 )
@@ -185,3 +187,190 @@ def test_refusals_name_the_argument(function, change, error, message):
 def test_options_are_checked(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+SCORES = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "tied": lambda rng, n: rng.integers(-3, 4, n).astype(float),
+    "all equal": lambda rng, n: np.zeros(n),
+    "signed zeros": lambda rng, n: np.copysign(0.0, rng.normal(size=n)),
+    "huge range": lambda rng, n: rng.normal(size=n) * 10.0 ** rng.integers(-30, 30, n),
+    "clustered": lambda rng, n: 1 + rng.integers(0, 5, n) * 1e-7,
+    "outliers": lambda rng, n: np.where(rng.random(n) < 0.01, 1e30, rng.random(n)),
+}
+
+
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [2, 3, 16, 17, 25, 100, 3000, 100_000])
+def test_roc_auc_is_scikit_learn(n, dtype, kind):
+    rng = np.random.default_rng(n)
+    labels = rng.random(n) < 0.3
+    labels[:2] = [True, False]
+    scores = SCORES[kind](rng, n).astype(dtype)
+    assert metrics.roc_auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), rel=1e-14)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.floats(allow_nan=False), st.booleans()), min_size=2, max_size=60))
+def test_roc_auc_counts_pairs(pairs):
+    scores, labels = (np.array(column) for column in zip(*pairs, strict=True))
+    if labels.all() or not labels.any():
+        return
+    above, below = scores[labels][:, None], scores[~labels][None, :]
+    wanted = ((above > below).sum() + 0.5 * (above == below).sum()) / (above.size * below.size)
+    assert metrics.roc_auc(scores, labels) == wanted
+    assert metrics.roc_auc(-scores, ~labels) == wanted
+
+
+def test_roc_auc_of_many_queries():
+    rng = np.random.default_rng(13)
+    scores = rng.integers(0, 20, size=(500, 90)).astype(np.float32)
+    labels = rng.random((500, 90)) < 0.3
+    wanted = [roc_auc_score(y, s) for s, y in zip(scores, labels, strict=True)]
+    np.testing.assert_allclose(metrics.roc_auc(scores, labels), wanted, rtol=1e-14)
+    assert metrics.roc_auc(scores, labels, reduce="mean") == pytest.approx(np.mean(wanted))
+
+
+def weighted_pairs(seed, n, *, levels):
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.integers(0, levels, n) / 7, rng.random(n) < 0.4
+    labels[:2] = [True, False]
+    return scores, labels, rng.integers(0, 4, n) + (np.arange(n) < 2)
+
+
+@pytest.mark.parametrize("levels", [3, 10**6])
+@pytest.mark.parametrize("n", [2, 30, 3000])
+def test_weighted_metrics_are_those_of_scikit_learn(n, levels):
+    scores, labels, weight = weighted_pairs(n, n, levels=levels)
+    weight = weight * 0.37
+    options = dict(sample_weight=weight)
+    assert roc_auc(scores, labels, **options) == pytest.approx(
+        roc_auc_score(labels, scores, **options), rel=1e-12
+    )
+    assert pooled_average_precision(scores, labels, **options) == pytest.approx(
+        sk.average_precision_score(labels, scores, **options), rel=1e-12
+    )
+    assert partial_roc_auc(scores, labels, max_fpr=0.3, **options) == pytest.approx(
+        roc_auc_score(labels, scores, max_fpr=0.3, **options), rel=1e-12
+    )
+    curve = precision_recall_curve(scores, labels, **options)
+    precision, recall, thresholds = sk.precision_recall_curve(
+        labels[weight > 0], scores[weight > 0], sample_weight=weight[weight > 0]
+    )
+    np.testing.assert_allclose(curve.precision, precision[-2::-1], rtol=1e-12)
+    np.testing.assert_allclose(curve.recall, recall[-2::-1], rtol=1e-12)
+    np.testing.assert_array_equal(curve.thresholds, thresholds[::-1])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-300, 1e300])
+def test_a_weight_is_how_often_a_score_counts(scale):
+    scores, labels, times = weighted_pairs(5, 40, levels=6)
+    again = np.repeat(np.arange(40), times)
+    weight = dict(sample_weight=times * scale)
+    for metric in (
+        roc_auc,
+        pooled_average_precision,
+        lambda *pair, **options: precision_at_recall(*pair, 0.4, **options),
+        lambda *pair, **options: best_f1_threshold(*pair, **options).value,
+        lambda *pair, **options: partial_roc_auc(*pair, max_fpr=0.2, **options),
+    ):
+        assert metric(scores, labels, **weight) == pytest.approx(
+            metric(scores[again], labels[again]), rel=1e-12
+        )
+
+
+def test_weights_of_one_class_may_be_far_from_those_of_the_other():
+    scores, labels, times = weighted_pairs(6, 40, levels=6)
+    uneven = np.where(labels, times * 1e300, times * 1e-300)
+    assert roc_auc(scores, labels, sample_weight=uneven) == pytest.approx(
+        roc_auc(scores, labels, sample_weight=times), rel=1e-13
+    )
+
+
+def test_weighted_areas_of_many_queries():
+    rng = np.random.default_rng(7)
+    scores, labels = rng.integers(0, 9, (40, 30)).astype(np.float32), rng.random((40, 30)) < 0.4
+    weight = rng.random((40, 30))
+    weight[3, labels[3]] = 0
+    found = roc_auc(scores, labels, sample_weight=weight, empty=-1)
+    assert found[3] == -1
+    for row in np.delete(np.arange(40), 3):
+        wanted = roc_auc_score(labels[row], scores[row], sample_weight=weight[row])
+        assert found[row] == pytest.approx(wanted, rel=1e-12)
+    flat = roc_auc(
+        scores.ravel(), labels.ravel(), indptr=np.arange(41) * 30, sample_weight=weight.ravel(), empty=-1
+    )
+    np.testing.assert_array_equal(flat, found)
+    with pytest.raises(ValueError, match="labels of query 3 must hold both classes with some weight"):
+        roc_auc(scores, labels, sample_weight=weight)
+    with pytest.raises(ValueError, match="scores must not be NaN; 1 of 2"):
+        roc_auc([math.nan, 1], [0, 1], sample_weight=[1, 1])
+
+
+def test_a_perfect_order_has_the_area_one_whatever_the_weights():
+    rng = np.random.default_rng(8)
+    for _ in range(50):
+        assert roc_auc(np.arange(20), np.arange(20) > 8, sample_weight=rng.random(20)) == pytest.approx(
+            1, abs=1e-15
+        )
+        assert roc_auc(np.arange(20), np.arange(20) > 8, sample_weight=rng.random(20)) <= 1
+
+
+@pytest.mark.parametrize("arrays", [([], []), ([0.5, 0.2], [0, 0])], ids=["nothing", "no positive"])
+def test_empty_stands_in_for_what_needs_a_positive(arrays):
+    for value in (math.nan, 0.25):
+        assert pooled_average_precision(*arrays, empty=value) == pytest.approx(value, nan_ok=True)
+        assert precision_at_recall(*arrays, 0.5, empty=value) == pytest.approx(value, nan_ok=True)
+        assert partial_roc_auc(*arrays, max_fpr=0.5, empty=value) == pytest.approx(value, nan_ok=True)
+        assert roc_auc(*arrays, empty=value) == pytest.approx(value, nan_ok=True)
+        assert best_f1_threshold(*arrays, empty=value) == pytest.approx(
+            (value, math.inf, value, value), nan_ok=True
+        )
+        curve = precision_recall_curve(*arrays, empty=value)
+        np.testing.assert_array_equal(curve.precision, np.zeros(len(arrays[0])))
+        np.testing.assert_array_equal(curve.recall, np.full(len(arrays[0]), value))
+    for metric in (precision_recall_curve, pooled_average_precision, best_f1_threshold):
+        with pytest.raises(ValueError, match=r"labels must hold a 1 .*; got none among [02] .*empty=float"):
+            metric(*arrays)
+
+
+def test_empty_stands_in_where_all_are_positive_or_the_positives_weigh_nothing():
+    assert partial_roc_auc([1, 2], [1, 1], max_fpr=0.5, empty=0.25) == 0.25
+    assert pooled_average_precision([1, 2], [0, 1], sample_weight=[1, 0], empty=0.25) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "message"),
+    [
+        (
+            [1, 2, 3],
+            ValueError,
+            r"sample_weight must have shape \(4,\), one weight for each score; got \(3,\)",
+        ),
+        (
+            [1, 2, 3, -1],
+            ValueError,
+            r"sample_weight must be finite and not negative; sample_weight\[3\] is -1.0",
+        ),
+        ([1, 2, math.nan, 1], ValueError, r"sample_weight\[2\] is nan"),
+        (["1"] * 4, TypeError, "sample_weight must hold bool, integer"),
+    ],
+)
+def test_bad_weights(weight, error, message):
+    for metric in (roc_auc, pooled_average_precision, precision_recall_curve, best_f1_threshold):
+        with pytest.raises(error, match=message):
+            metric(S, L, sample_weight=weight)
+
+
+def test_a_column_of_scores_is_an_error_that_says_what_to_do():
+    column = np.array([[0.1], [0.2]])
+    for call in (pooled_average_precision, precision_recall_curve, best_f1_threshold):
+        with pytest.raises(
+            ValueError, match=r"scores must have shape \(n,\), pooled; got \(2, 1\); ravel\(\) it"
+        ):
+            call(column, [[0], [1]])
+    with pytest.raises(
+        ValueError, match=r"2 queries of one document each.*pass scores.ravel\(\) and labels.ravel\(\)"
+    ):
+        roc_auc(column, [[0], [1]], empty=0.5)

@@ -1,17 +1,20 @@
-"""The metrics against scikit-learn, pytrec_eval and a plain sort, and the rules that tie them together."""
+"""Ranked-list metrics against scikit-learn, pytrec_eval and a plain sort, and the rules that tie them together."""
 
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
 import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
+from sklearn.metrics import average_precision_score, ndcg_score
 from threadpoolctl import threadpool_limits
 
 from corelib import metrics
+
+from .oracles import by_sorting, further, further_over_ties, plain
 
 ALL = [
     "ndcg", "ndcg@3", "ndcg@10", "dcg", "dcg@10", "map", "map@5", "mrr", "mrr@2", "p@1", "p@5", "p@300",
@@ -27,35 +30,6 @@ EACH = {
 }
 
 
-def plain(order, relevance, ranked, name, *, gain=float, least=1, empty=0.0):
-    """One metric of one query from the documents in rank order; those from `ranked` on have no rank."""
-    kind, _, cutoff = name.partition("@")
-    k = int(cutoff) if cutoff else len(order)
-    graded = [gain(relevance[j]) for j in order]
-    hit = [relevance[j] >= least for j in order]
-    seen = min(k, ranked)
-    if kind in ("ndcg", "dcg"):
-        if not any(graded):
-            return empty
-        dcg = math.fsum(graded[i] / math.log2(i + 2) for i in range(seen))
-        ideal = sorted(graded, reverse=True)
-        return dcg if kind == "dcg" else dcg / math.fsum(ideal[i] / math.log2(i + 2) for i in range(min(k, len(order))))
-    if not any(hit):
-        return empty
-    if kind == "map":
-        return math.fsum(sum(hit[: i + 1]) / (i + 1) for i in range(seen) if hit[i]) / sum(hit)
-    if kind == "mrr":
-        return next((1 / (i + 1) for i in range(seen) if hit[i]), 0.0)
-    return sum(hit[:seen]) / (k if kind == "p" else sum(hit))
-
-
-def by_sorting(scores, relevance, name, ties="reverse", **options):
-    scores, relevance = list(map(float, scores)), list(map(float, relevance))
-    sign = -1 if ties == "reverse" else 1
-    order = sorted(range(len(scores)), key=lambda j: (-scores[j], sign * j))
-    return plain(order, relevance, sum(s > -math.inf for s in scores), name, **options)
-
-
 def queries(rng, count, documents, *, grades=5, dtype=np.float64, distinct=True):
     scores = rng.normal(size=(count, documents)) if distinct else rng.integers(0, 4, size=(count, documents))
     relevance = rng.integers(0, grades, size=(count, documents)) * (rng.random((count, documents)) < 0.5)
@@ -63,7 +37,7 @@ def queries(rng, count, documents, *, grades=5, dtype=np.float64, distinct=True)
 
 
 # Sizes on both sides of every switch in the kernel: one vector, a cutoff's bound, counting or looking up.
-SIZES = [1, 2, 7, 15, 16, 17, 33, 64, 100, 129, 256, 700, 1500, 9000]
+SIZES = [2, 7, 15, 16, 17, 33, 64, 100, 129, 256, 700, 1500, 9000]
 
 
 @pytest.mark.parametrize("ties", ["reverse", "order"])
@@ -96,7 +70,9 @@ EXTREMES = {
     "infinities": lambda rng, n: rng.choice([np.inf, -np.inf, 0.0, 1.0, -1.0, 2.5], n),
     "one infinity": lambda rng, n: np.where(np.arange(n) == n // 2, np.inf, rng.normal(size=n)),
     "the whole range": lambda rng, n: rng.choice([-1, 1], n) * rng.random(n) * 3.4e38,
-    "outliers": lambda rng, n: np.where(rng.random(n) < 0.2, rng.choice([-1e30, 1e30], n), rng.normal(size=n)),
+    "outliers": lambda rng, n: np.where(
+        rng.random(n) < 0.2, rng.choice([-1e30, 1e30], n), rng.normal(size=n)
+    ),
     "tiny": lambda rng, n: rng.integers(-50, 50, n) * 1e-45,
     "nearly equal": lambda rng, n: 1 + rng.integers(0, 40, n) * 1e-7,
     "signed zeros": lambda rng, n: np.copysign(0.0, rng.normal(size=n)),
@@ -155,7 +131,10 @@ def test_average_ties_on_long_lists_equal_many_random_orders(documents):
     shuffles = [rng.permutation(documents) for _ in range(3000)]
     names = ["ndcg@10", "dcg", "map", "mrr", "p@10", "recall@50"]
     drawn = metrics.evaluate(
-        np.stack([scores[p] for p in shuffles]), np.stack([relevance[p] for p in shuffles]), names, ties="order"
+        np.stack([scores[p] for p in shuffles]),
+        np.stack([relevance[p] for p in shuffles]),
+        names,
+        ties="order",
     )
     exact = metrics.evaluate(scores, relevance, names, ties="average")
     for name in names:
@@ -177,8 +156,13 @@ def test_the_default_is_trec_eval(distinct):
     scores[rng.random(scores.shape) < 0.2] = -np.inf
     relevance[7] = 0
     ids = [f"doc{j:03d}" for j in range(40)]
-    qrels = {str(q): {ids[j]: int(relevance[q, j]) for j in range(40) if relevance[q, j] or j % 2} for q in range(200)}
-    run = {str(q): {ids[j]: float(scores[q, j]) for j in range(40) if scores[q, j] > -np.inf} for q in range(200)}
+    qrels = {
+        str(q): {ids[j]: int(relevance[q, j]) for j in range(40) if relevance[q, j] or j % 2}
+        for q in range(200)
+    }
+    run = {
+        str(q): {ids[j]: float(scores[q, j]) for j in range(40) if scores[q, j] > -np.inf} for q in range(200)
+    }
     theirs = pytrec_eval.RelevanceEvaluator(
         qrels, {"ndcg", "ndcg_cut.10", "map", "map_cut.5", "recip_rank", "P.5", "recall.20"}
     ).evaluate(run)
@@ -204,7 +188,9 @@ def test_average_precision_is_scikit_learn():
     np.testing.assert_allclose(metrics.average_precision(scores, relevance), wanted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("relevance_dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
+@pytest.mark.parametrize(
+    "relevance_dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
+)
 @pytest.mark.parametrize("score_dtype", ["i1", "u2", "i4", "i8", "u8", "f2", "f4", "f8"])
 def test_every_dtype_gives_the_same_values(score_dtype, relevance_dtype):
     rng = np.random.default_rng(7)
@@ -215,7 +201,9 @@ def test_every_dtype_gives_the_same_values(score_dtype, relevance_dtype):
     for name in ALL:
         np.testing.assert_array_equal(found[name], wanted[name])
     labels = relevance.astype(relevance_dtype)
-    np.testing.assert_array_equal(metrics.roc_auc(scores.astype(score_dtype), labels), metrics.roc_auc(scores, relevance))
+    np.testing.assert_array_equal(
+        metrics.roc_auc(scores.astype(score_dtype), labels), metrics.roc_auc(scores, relevance)
+    )
 
 
 LAYOUTS = {
@@ -307,7 +295,10 @@ def test_only_the_order_of_the_scores_counts(query, ties):
 @given(a_query(distinct=False), st.integers(1, 70), st.sampled_from(["reverse", "order", "average"]))
 def test_padding_changes_nothing(query, padding, ties):
     scores, relevance = query
-    padded = np.concatenate([scores, np.full(padding, -np.inf)]), np.concatenate([relevance, np.zeros(padding, int)])
+    padded = (
+        np.concatenate([scores, np.full(padding, -np.inf)]),
+        np.concatenate([relevance, np.zeros(padding, int)]),
+    )
     np.testing.assert_array_equal(values(*padded, ties=ties), values(scores, relevance, ties=ties))
 
 
@@ -323,7 +314,9 @@ def test_a_cutoff_beyond_the_list_is_none(query, ties):
 def test_values_lie_in_the_unit_interval_and_the_ideal_ranking_gets_exactly_one(query):
     scores, relevance = query
     for ties in ("reverse", "order", "average"):
-        found = metrics.evaluate(scores, relevance, ["ndcg", "ndcg@4", "map", "mrr", "p@4", "recall@4"], ties=ties)
+        found = metrics.evaluate(
+            scores, relevance, ["ndcg", "ndcg@4", "map", "mrr", "p@4", "recall@4"], ties=ties
+        )
         assert all(0 <= value <= 1 for value in found.values())
     if relevance.max() > 0:
         assert metrics.ndcg(relevance, relevance) == metrics.ndcg(relevance, relevance, 3) == 1.0
@@ -351,7 +344,9 @@ def test_long_lists_of_float_grades_have_the_right_ideal():
 
 
 def test_large_grades_are_not_merged():
-    assert metrics.ndcg([3, 2, 1], [40, 2000, 7]) == pytest.approx(by_sorting([3, 2, 1], [40, 2000, 7], "ndcg"))
+    assert metrics.ndcg([3, 2, 1], [40, 2000, 7]) == pytest.approx(
+        by_sorting([3, 2, 1], [40, 2000, 7], "ndcg")
+    )
 
 
 def test_min_relevance_moves_the_line():
@@ -394,50 +389,380 @@ def test_infinite_scores_rank_first_and_last():
     assert metrics.roc_auc([np.inf, -np.inf, -np.inf, 0.0], [1, 1, 0, 0]) == pytest.approx(2.5 / 4)
 
 
-SCORES = {
-    "normal": lambda rng, n: rng.normal(size=n),
-    "tied": lambda rng, n: rng.integers(-3, 4, n).astype(float),
-    "all equal": lambda rng, n: np.zeros(n),
-    "signed zeros": lambda rng, n: np.copysign(0.0, rng.normal(size=n)),
-    "huge range": lambda rng, n: rng.normal(size=n) * 10.0 ** rng.integers(-30, 30, n),
-    "clustered": lambda rng, n: 1 + rng.integers(0, 5, n) * 1e-7,
-    "outliers": lambda rng, n: np.where(rng.random(n) < 0.01, 1e30, rng.random(n)),
-}
-
-
-@pytest.mark.parametrize("kind", SCORES)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [2, 3, 16, 17, 25, 100, 3000, 100_000])
-def test_roc_auc_is_scikit_learn(n, dtype, kind):
-    rng = np.random.default_rng(n)
-    labels = rng.random(n) < 0.3
-    labels[:2] = [True, False]
-    scores = SCORES[kind](rng, n).astype(dtype)
-    assert metrics.roc_auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), rel=1e-14)
-
-
-@settings(max_examples=200)
-@given(st.lists(st.tuples(st.floats(allow_nan=False), st.booleans()), min_size=2, max_size=60))
-def test_roc_auc_counts_pairs(pairs):
-    scores, labels = (np.array(column) for column in zip(*pairs, strict=True))
-    if labels.all() or not labels.any():
-        return
-    above, below = scores[labels][:, None], scores[~labels][None, :]
-    wanted = ((above > below).sum() + 0.5 * (above == below).sum()) / (above.size * below.size)
-    assert metrics.roc_auc(scores, labels) == wanted
-    assert metrics.roc_auc(-scores, ~labels) == wanted
-
-
-def test_roc_auc_of_many_queries():
-    rng = np.random.default_rng(13)
-    scores = rng.integers(0, 20, size=(500, 90)).astype(np.float32)
-    labels = rng.random((500, 90)) < 0.3
-    wanted = [roc_auc_score(y, s) for s, y in zip(scores, labels, strict=True)]
-    np.testing.assert_allclose(metrics.roc_auc(scores, labels), wanted, rtol=1e-14)
-    assert metrics.roc_auc(scores, labels, reduce="mean") == pytest.approx(np.mean(wanted))
-
-
 def test_torch_tensors_and_lists_are_array_likes():
     torch = pytest.importorskip("torch")
     scores, relevance = torch.tensor([[0.1, 0.7, 0.2]]), torch.tensor([[1, 0, 2]])
     assert metrics.ndcg(scores, relevance) == metrics.ndcg(scores.tolist(), relevance.tolist())
+
+
+documents = st.tuples(st.sampled_from([-math.inf, 0.0, 0.5, 1.0, math.inf]), st.integers(0, 3), st.booleans())
+lists_of_documents = st.lists(st.lists(documents, max_size=9), min_size=1, max_size=5)
+
+
+def ours(scores, relevance, judged, k=2, **options):
+    return np.stack(
+        [
+            metrics.hit_rate(scores, relevance, k, **options),
+            metrics.r_precision(scores, relevance, **options),
+            metrics.rank_biased_precision(scores, relevance, persistence=0.7, **options),
+            metrics.expected_reciprocal_rank(scores, relevance, max_relevance=3, **options),
+            metrics.expected_reciprocal_rank(scores, relevance, k, max_relevance=3, **options),
+            metrics.bpref(scores, relevance, judged, **options),
+        ],
+        axis=1,
+    )
+
+
+def flatten(lists):
+    flat = [(s, r, j or r > 0) for query in lists for s, r, j in query]
+    arrays = [np.array([d[i] for d in flat], dtype=t) for i, t in enumerate([float, int, bool])]
+    return *arrays, np.cumsum([0, *map(len, lists)])
+
+
+@given(lists_of_documents, st.sampled_from(["reverse", "order"]))
+@settings(max_examples=150, deadline=None)
+def test_every_metric_is_its_definition(lists, ties):
+    scores, relevance, judged, indptr = flatten(lists)
+    expected = [further(query, ties) for query in lists]
+    np.testing.assert_allclose(
+        ours(scores, relevance, judged, indptr=indptr, ties=ties), expected, rtol=1e-13, atol=1e-15
+    )
+
+
+few_documents = st.tuples(st.sampled_from([-math.inf, 0.0, 1.0]), st.integers(0, 3), st.booleans())
+
+
+@given(st.lists(few_documents, max_size=6), st.integers(1, 4))
+@settings(max_examples=200, deadline=None)
+def test_average_ties_of_the_further_metrics_are_the_mean_over_all_orders(query, k):
+    scores, relevance, judged, indptr = flatten([query])
+    found = ours(scores, relevance, judged, k=k, indptr=indptr, ties="average")[0]
+    query = list(zip(scores, relevance, judged, strict=True))
+    np.testing.assert_allclose(found, further_over_ties(query, k), rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("documents", SIZES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("ties", ["reverse", "order"])
+def test_further_metrics_of_every_size(documents, dtype, ties):
+    rng = np.random.default_rng(documents)
+    scores = rng.integers(0, documents, (3, documents)).astype(dtype)
+    scores[1, ::3] = -np.inf
+    relevance = rng.integers(0, 4, scores.shape) * (
+        rng.random(scores.shape) < [[0.5], [0.05], [5 / documents]]
+    )
+    judged = (rng.random(scores.shape) < 0.3) | (relevance > 0)
+    rows = zip(scores.tolist(), relevance.tolist(), judged.tolist(), strict=True)
+    wanted = [further(list(zip(*row, strict=True)), ties, 7) for row in rows]
+    np.testing.assert_allclose(ours(scores, relevance, judged, k=7, ties=ties), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("documents", [60, 900])
+def test_average_ties_of_the_further_metrics_on_long_lists_equal_many_random_orders(documents):
+    rng = np.random.default_rng(20)
+    scores = np.arange(documents) // 3 % 4 // 3 + rng.integers(0, 2, documents) * 0.5
+    relevance = np.where(np.arange(documents) % (documents // 12) == 0, np.arange(documents) % 3 + 1, 0)
+    judged = (rng.random(documents) < 0.3) | (relevance > 0)
+    order = np.stack([rng.permutation(documents) for _ in range(3000)])
+    drawn = ours(scores[order], relevance[order], judged[order], k=7, ties="order")
+    exact = ours(scores[None], relevance[None], judged[None], k=7, ties="average")[0]
+    error = drawn.std(0) / math.sqrt(len(order))
+    assert np.count_nonzero(error) >= 5
+    np.testing.assert_array_less(abs(exact - drawn.mean(0)), 4.5 * error + 1e-12)
+
+
+def test_rare_stops_among_ties_keep_all_digits():
+    found = metrics.expected_reciprocal_rank([1, 1], [900.0, 0], max_relevance=1000, ties="average")
+    assert found == pytest.approx(2.0**-100 * 0.75, rel=1e-14)
+    everything = metrics.expected_reciprocal_rank(
+        np.zeros(2000), np.ones(2000), max_relevance=1, ties="average"
+    )
+    assert everything == pytest.approx(math.log(2), rel=1e-14)  # each document stops one reader in two
+
+
+def test_forms_of_input_do_not_matter_to_the_further_metrics():
+    rng = np.random.default_rng(0)
+    scores, relevance = rng.integers(0, 5, (30, 7)) / 4, rng.integers(0, 4, (30, 7))
+    judged = (rng.random((30, 7)) < 0.7) | (relevance > 0)
+    dense = ours(scores, relevance, judged)
+    flat = ours(scores.ravel(), relevance.ravel(), judged.ravel(), indptr=np.arange(31) * 7)
+    rows = [ours(s[None], r[None], j[None])[0] for s, r, j in zip(scores, relevance, judged, strict=True)]
+    np.testing.assert_array_equal(flat, dense)
+    np.testing.assert_allclose(rows, dense, rtol=1e-15)
+    np.testing.assert_array_equal(
+        metrics.hit_rate(scores, relevance, 2),
+        metrics.reciprocal_rank(scores, relevance, 2) > 0,
+        err_msg="the compiled metric disagrees",
+    )
+
+
+@pytest.mark.parametrize("ties", ["reverse", "order", "average"])
+def test_evaluate_knows_every_name(ties):
+    rng = np.random.default_rng(4)
+    scores, relevance = rng.integers(0, 5, (30, 7)) / 4, rng.integers(0, 4, (30, 7))
+    judged = (rng.random((30, 7)) < 0.7) | (relevance > 0)
+    options = {"ties": ties, "empty": 0.25}
+    err = dict(options, max_relevance=3)
+    binary = dict(options, min_relevance=2.0)
+    expected = {
+        "mrr": metrics.reciprocal_rank(scores, relevance, **binary),
+        "hit_rate@2": metrics.hit_rate(scores, relevance, 2, **binary),
+        "success@1": metrics.hit_rate(scores, relevance, 1, **binary),
+        "r_precision": metrics.r_precision(scores, relevance, **binary),
+        "rprec": metrics.r_precision(scores, relevance, **binary),
+        "rbp": metrics.rank_biased_precision(scores, relevance, persistence=0.7, **binary),
+        "rank_biased_precision": metrics.rank_biased_precision(scores, relevance, persistence=0.7, **binary),
+        "err": metrics.expected_reciprocal_rank(scores, relevance, **err),
+        "err@2": metrics.expected_reciprocal_rank(scores, relevance, 2, **err),
+        "expected_reciprocal_rank@3": metrics.expected_reciprocal_rank(scores, relevance, 3, **err),
+        "bpref": metrics.bpref(scores, relevance, judged, **binary),
+    }
+    wanted = [*expected][::-1]
+    found = metrics.evaluate(
+        scores,
+        relevance,
+        wanted,
+        judged=judged,
+        max_relevance=3,
+        persistence=0.7,
+        min_relevance=2.0,
+        **options,
+    )
+    assert list(found) == wanted
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+    assert isinstance(metrics.evaluate([3, 2, 1], [0, 1, 0], ["hit_rate@1"])["hit_rate@1"], float)
+
+
+def test_trec_eval_agrees():
+    rng = np.random.default_rng(1)
+    names = [f"d{i:02d}" for i in range(40)]
+    run, qrels = {}, {}
+    for query in map(str, range(60)):
+        chosen = rng.choice(names, 25, replace=False)
+        run[query] = {str(d): float(s) for d, s in zip(chosen, rng.integers(0, 8, 25) / 4, strict=True)}
+        chosen = rng.choice(names, 20, replace=False)
+        qrels[query] = {str(d): int(r) for d, r in zip(chosen, rng.integers(-1, 3, 20), strict=True)}
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"Rprec", "success.1,5", "bpref"}).evaluate(run)
+    aligned = metrics.align_run(run, qrels)
+    found = {
+        "Rprec": metrics.r_precision(aligned.scores, aligned.relevance, indptr=aligned.indptr),
+        "success_1": metrics.hit_rate(aligned.scores, aligned.relevance, 1, indptr=aligned.indptr),
+        "success_5": metrics.hit_rate(aligned.scores, aligned.relevance, 5, indptr=aligned.indptr),
+        "bpref": metrics.bpref(aligned.scores, aligned.relevance, aligned.judged, indptr=aligned.indptr),
+    }
+    for name, values in found.items():
+        np.testing.assert_allclose(
+            values, [theirs[q][name] for q in aligned.queries], rtol=1e-12, err_msg=name
+        )
+
+
+def test_known_values():
+    scores = np.arange(200)[::-1]
+    assert metrics.rank_biased_precision(scores, np.ones(200)) == pytest.approx(1 - 0.8**200, rel=1e-14)
+    assert metrics.expected_reciprocal_rank([3, 2, 1], [4, 4, 4], max_relevance=4) == pytest.approx(
+        15 / 16 * (1 + 1 / 16 / 2 + 1 / 256 / 3), rel=1e-15
+    )
+    assert metrics.expected_reciprocal_rank([1], [900.0], max_relevance=1000) == pytest.approx(
+        2.0**-100, rel=1e-14
+    )
+
+
+def test_queries_without_relevant_documents():
+    for value in (0.0, 0.25):
+        assert ours([[1, 2]], [[0, 0]], [[1, 1]], empty=value).tolist() == [[value] * 6]
+        assert ours(np.empty((1, 0)), np.empty((1, 0)), np.empty((1, 0)), empty=value).tolist() == [
+            [value] * 6
+        ]
+    assert metrics.r_precision([[1, 2], [1, 2]], [[0, 0], [0, 1]], empty=math.nan, reduce="mean") == 1.0
+    assert metrics.hit_rate(np.empty((0, 3)), np.empty((0, 3)), 1).shape == (0,)
+
+
+CALLS = {
+    "hit_rate": lambda scores, relevance, **options: metrics.hit_rate(
+        scores, relevance, options.pop("k", 2), **options
+    ),
+    "r_precision": metrics.r_precision,
+    "rank_biased_precision": metrics.rank_biased_precision,
+    "expected_reciprocal_rank": lambda *arrays, **options: metrics.expected_reciprocal_rank(
+        *arrays, max_relevance=3, **options
+    ),
+    "bpref": lambda scores, relevance, **options: metrics.bpref(
+        scores, relevance, np.ones(np.shape(scores)), **options
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize(
+    ("scores", "relevance", "options", "error", "message"),
+    [
+        (
+            [[1, 2], [3, math.nan]],
+            [[0, 1]] * 2,
+            {},
+            ValueError,
+            "scores must not be NaN; 1 of 2 scores of query 1 are",
+        ),
+        ([1, 2], [0, -1], {}, ValueError, "relevance must be between 0 and .*; the entry at index 1 is -1"),
+        (
+            [1, 2, 3],
+            [0, 1, math.nan],
+            {"indptr": [0, 1, 3]},
+            ValueError,
+            "the entry at index 1 of query 1 is nan",
+        ),
+        (
+            [1, 2],
+            [0, 1, 1],
+            {},
+            ValueError,
+            r"scores and relevance must have the same shape; got \(2,\) and \(3,\)",
+        ),
+        (
+            [1, 2],
+            [0, 1],
+            {"indptr": [0, 3]},
+            ValueError,
+            "indptr must begin with 0 and end with the number of scores",
+        ),
+        ([1, 2], [0, 1], {"empty": None}, TypeError, "empty must be a real number or NaN"),
+        (["a", "b"], [0, 1], {}, TypeError, "scores must hold bool, integer"),
+    ],
+)
+def test_refusals_name_the_argument(call, scores, relevance, options, error, message):
+    with pytest.raises(error, match=message):
+        call(scores, relevance, **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: metrics.hit_rate([1], [1], 0), ValueError, "k must be at least 1; got 0"),
+        (
+            lambda: metrics.hit_rate([1], [1], 1, min_relevance=0),
+            ValueError,
+            "min_relevance must be greater than 0",
+        ),
+        (
+            lambda: metrics.rank_biased_precision([1], [1], persistence=1),
+            ValueError,
+            "persistence must be .* less than 1; got 1.0",
+        ),
+        (
+            lambda: metrics.expected_reciprocal_rank([1], [3], max_relevance=2),
+            ValueError,
+            "relevance must be between 0 and max_relevance, 2; .* is 3",
+        ),
+        (
+            lambda: metrics.expected_reciprocal_rank([1], [3], max_relevance=1001),
+            ValueError,
+            "max_relevance must be at most 1000",
+        ),
+        (
+            lambda: metrics.expected_reciprocal_rank([1], [1], 1.5, max_relevance=2),
+            TypeError,
+            "k must be an integer; got float",
+        ),
+        (
+            lambda: metrics.bpref([1, 2], [0, 1], [1]),
+            ValueError,
+            r"scores and judged must have the same shape; got \(2,\) and \(1,\)",
+        ),
+        (
+            lambda: metrics.bpref([1, 2], [0, 1], [2, 1]),
+            ValueError,
+            r"judged must be 0 or 1; the entry at index 0 is 2",
+        ),
+        (
+            lambda: metrics.bpref([1, 2], [0, 1], [1, 0]),
+            ValueError,
+            r"judged must be 1 for relevant documents; the entry at index 1 is 0",
+        ),
+    ],
+)
+def test_options_are_checked(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize("k", [None, 5])
+def test_weights_of_queries_are_those_of_scikit_learn(k):
+    rng = np.random.default_rng(30)
+    scores, relevance = queries(rng, 30, 40, distinct=False)
+    weight = rng.integers(0, 4, 30) * 1e200
+    found = metrics.ndcg(scores, relevance, k, ties="average", reduce="mean", sample_weight=weight)
+    assert found == pytest.approx(ndcg_score(relevance, scores, k=k, sample_weight=weight / 1e200), rel=1e-13)
+    labels = relevance > 1
+    labels[:, 0] = True
+    scores = rng.permuted(np.tile(np.arange(40.0), (30, 1)), axis=1)
+    found = metrics.average_precision(scores, labels, reduce="mean", sample_weight=weight)
+    theirs = average_precision_score(labels, scores, average="samples", sample_weight=weight / 1e200)
+    assert found == pytest.approx(theirs, rel=1e-13)
+
+
+def test_weights_of_queries_repeat_queries_and_leave_undefined_ones_out():
+    rng = np.random.default_rng(31)
+    scores, relevance = queries(rng, 9, 20)
+    relevance[3] = 0
+    judged = np.ones(relevance.shape)
+    options = dict(judged=judged, max_relevance=4, empty=math.nan, reduce="mean")
+    names = [*ALL, "hit_rate@2", "r_precision", "rbp", "err", "bpref"]
+    weight = np.array([0, 1, 2, 3, 0, 1, 1, 2, 1])
+    again = np.repeat(np.arange(9), weight)
+    found = metrics.evaluate(scores, relevance, names, sample_weight=weight, **options)
+    wanted = metrics.evaluate(scores[again], relevance[again], names, **(options | {"judged": judged[again]}))
+    assert found == pytest.approx(wanted, rel=1e-13)
+    only_undefined = metrics.ndcg(
+        scores, relevance, empty=math.nan, reduce="mean", sample_weight=np.arange(9) == 3
+    )
+    assert math.isnan(only_undefined)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            dict(sample_weight=[1, 2]),
+            'sample_weight is the weight of each query in the mean; pass reduce="mean"',
+        ),
+        (
+            dict(sample_weight=[1.0], reduce="mean"),
+            r"sample_weight must have shape \(2,\), one weight for each query",
+        ),
+        (dict(sample_weight=[1, -2], reduce="mean"), r"finite and not negative; sample_weight\[1\] is -2.0"),
+        (
+            dict(sample_weight=[1, math.inf], reduce="mean"),
+            r"finite and not negative; sample_weight\[1\] is inf",
+        ),
+        (
+            dict(sample_weight=[0, 0], reduce="mean"),
+            "sample_weight must be greater than 0 for at least one query",
+        ),
+    ],
+)
+def test_bad_weights_of_queries(options, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.ndcg([[1, 2], [2, 1]], [[0, 1], [0, 1]], **options)
+
+
+def test_the_further_metrics_sort_nothing_in_full():
+    """The further metrics look for the ranks that count, like the others: no full sort of many long lists."""
+    rng = np.random.default_rng(32)
+    scores, relevance = rng.normal(size=(200, 5000)), rng.random((200, 5000)) < 0.002
+    judged = np.ones(scores.shape, dtype=bool)
+    for call in (
+        lambda: metrics.hit_rate(scores, relevance, 10),
+        lambda: metrics.r_precision(scores, relevance),
+        lambda: metrics.bpref(scores, relevance, judged),
+    ):
+        assert best_of(call) < best_of(lambda: np.argsort(scores, axis=1)) / 2
+
+
+def best_of(call):
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return min(times)
