@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_real
 from corelib.metrics._inputs import (
-    as_numbers,
     as_scores,
     check_empty,
     check_queries,

@@ -5,8 +5,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from corelib._arrays import as_numbers
 from corelib.engines import ranking as engine
-from corelib.metrics._inputs import as_numbers, check_empty
+from corelib.metrics._inputs import check_empty
 
 _EXACT_INTEGERS = 2**53
 

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_positive, check_real
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
-    as_numbers,
     as_scores,
     check_empty,
     check_queries,

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from corelib._arrays import as_numbers
 from corelib._checks import check_int
-from corelib.metrics._inputs import as_numbers, as_scores, check_reduce
+from corelib.metrics._inputs import as_scores, check_reduce
 
 _MOST = 2**31
 

@@ -49,7 +49,7 @@ def glicko2_period(
     rating, deviation, volatility : array_like of float, shape (players,)
         The state at the start, in -1e5..1e5, 1e-3..1e5 and 1e-6..10. New players have 1500, 350 and 0.06.
     player, opponent : array_like of int, shape (games,)
-        Who met whom. Each game is listed once and changes both sides.
+        Who met whom. Each game is listed once and changes both sides. Without games only deviations change: they grow.
     score : array_like of float, shape (games,)
         What ``player`` scored: 1 for a win, 0.5 for a draw, 0 for a loss; ``opponent`` scored the rest.
     tau : float, default 0.5

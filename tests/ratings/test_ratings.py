@@ -104,7 +104,12 @@ def test_glicko_rest_widens_up_to_the_cap():
     ("change", "error", "message"),
     [
         (dict(rating=[1500.0, np.nan]), ValueError, "rating must be finite"),
-        (dict(rating=["a", "b"]), TypeError, "rating must hold real numbers"),
+        (
+            dict(rating=["a", "b"]),
+            TypeError,
+            "rating must hold bool, integer, float32 or float64 numbers; got dtype <U1",
+        ),
+        (dict(rating=[True, False]), TypeError, "rating must hold real numbers; got dtype bool"),
         (dict(rating=[[1500.0, 1500.0]]), ValueError, "rating must be 1-dimensional"),
         (dict(deviation=[350.0]), ValueError, r"deviation must have as many entries as rating \(2\); got 1"),
         (dict(deviation=[350.0, 0.0]), ValueError, "deviation must lie in 0.001..100000; got 0..350"),
@@ -291,7 +296,7 @@ def test_responses_are_left_alone():
     ("arguments", "error", "message"),
     [
         (dict(responses=[[0, 2]]), ValueError, "responses must be 0 or 1; 1 are not, the first is 2"),
-        (dict(responses=[["a"]]), TypeError, "responses must hold numbers or booleans"),
+        (dict(responses=[["a"]]), TypeError, "responses must hold bool, integer"),
         (dict(responses=[0, 1]), ValueError, r"responses must have the shape \(solvers, items\)"),
         (dict(responses=np.zeros((0, 3))), ValueError, r"both at least 1; got \(0, 3\)"),
         (dict(responses=[[np.nan]]), ValueError, "at least one answer; all are NaN"),
@@ -317,3 +322,51 @@ def test_responses_are_left_alone():
 def test_item_response_refuses(arguments, error, message):
     with pytest.raises(error, match=message):
         fit_item_response(**arguments)
+
+
+@pytest.mark.parametrize("nothing", [[], np.array([]), np.array([], dtype=np.uint8), torch.tensor([])])
+def test_a_period_without_games_only_widens_the_deviations(nothing):
+    new = glicko2_period([1500, 1600], [200, 350], [0.06, 0.1], nothing, nothing, nothing)
+    np.testing.assert_array_equal(new.rating, [1500, 1600])
+    np.testing.assert_array_equal(new.volatility, [0.06, 0.1])
+    alone = [
+        glicko2_one_player(r, rd, vol, [], 0.5)[1] for r, rd, vol in ((1500, 200, 0.06), (1600, 350, 0.1))
+    ]
+    np.testing.assert_allclose(new.deviation, np.minimum(alone, 350), rtol=1e-14)
+    assert glicko2_period(*[nothing] * 6).rating.shape == (0,)
+
+
+@pytest.mark.parametrize("nothing", [[], np.array([]), torch.tensor([])])
+def test_without_games_the_strengths_are_the_prior(nothing):
+    model = fit_bradley_terry(nothing, nothing, 3, precision=0.25, weight=nothing)
+    np.testing.assert_array_equal(model.strength, [0, 0, 0])
+    np.testing.assert_allclose(model.standard_error, 2, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+def test_players_of_every_integer_type(dtype):
+    winner, loser = np.array([0, 0, 1], dtype=dtype), np.array([1, 2, 2], dtype=dtype)
+    wanted = fit_bradley_terry([0, 0, 1], [1, 2, 2], 3).strength
+    np.testing.assert_array_equal(fit_bradley_terry(winner, loser, 3).strength, wanted)
+    state = [1500, 1500, 1500], [200, 200, 200], [0.06] * 3
+    found = glicko2_period(*state, winner, loser, np.ones(3, dtype=dtype))
+    np.testing.assert_array_equal(
+        found.rating, glicko2_period(*state, [0, 0, 1], [1, 2, 2], [1, 1, 1]).rating
+    )
+
+
+def test_tensors_of_half_precision_are_read_exactly():
+    answers = torch.tensor([[1, 0], [0, 1], [1, 1]])
+    wanted = fit_item_response(answers.numpy())
+    for other in (
+        answers.bfloat16().requires_grad_(),
+        answers.half(),
+        answers.bool(),
+        answers.to(torch.uint8),
+    ):
+        np.testing.assert_array_equal(fit_item_response(other).ability, wanted.ability)
+    weight = torch.tensor([0.5, 0.25], dtype=torch.bfloat16)
+    np.testing.assert_array_equal(
+        fit_bradley_terry(torch.tensor([0, 1]), torch.tensor([1, 0]), 2, weight=weight).strength,
+        fit_bradley_terry([0, 1], [1, 0], 2, weight=[0.5, 0.25]).strength,
+    )
