@@ -308,11 +308,18 @@ KS_INLINE int64_t KEY_(keep_judged)(const ks_ranking *r, ks_scratch *s, const ch
     double *grade = s->grade, *known = s->kept_grade;
     int64_t m = 0, bad = 0;
     ks_load_grades(judged, r->judged.column, n, r->judged.type, known);
-    for (int64_t j = 0; j < n; j++) {
-        bad += known[j] != (known[j] != 0) || (known[j] == 0 && grade[j] >= r->min_relevance);
-        key[m] = key[j];
-        grade[m] = grade[j];
-        m += known[j] != 0;
+    for (int64_t j = n; j < n + 8; j++) known[j] = 0;
+    for (int64_t j = 0; j < n; j++)
+        bad += ((known[j] != 0) & (known[j] != 1)) | ((known[j] == 0) & (grade[j] >= r->min_relevance));
+    for (int64_t from = 0; from < n; from += 64) {
+        uint8_t taken[64];
+        int32_t position[72];
+        for (int l = 0; l < 64; l++) taken[l] = known[from + l] != 0;
+        int64_t count = ks_positions(taken, n - from < 64 ? n - from : 64, from, position);
+        for (int64_t i = 0; i < count; i++, m++) { /* to the left: m is at most position[i] */
+            key[m] = key[position[i]];
+            grade[m] = grade[position[i]];
+        }
     }
     for (int64_t j = m; j < m + KS_LANES; j++) key[j] = -(KEY)INFINITY;
     for (int64_t j = m; j < m + 8; j++) grade[j] = 0;
