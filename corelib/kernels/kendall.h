@@ -6,13 +6,9 @@
 #include <string.h>
 
 #include "radix.h"
+#include "radix_items.h"
 
-enum { KS_KENDALL_RUN = 8, KS_KENDALL_BYTES = sizeof(uint64_t) };
-
-typedef struct {
-    uint64_t x; /* in the order of the scores */
-    double y;
-} ks_kendall_item;
+enum { KS_KENDALL_RUN = 8 };
 
 typedef struct {
     int64_t x_ties;     /* pairs equal in x */
@@ -20,27 +16,6 @@ typedef struct {
     int64_t both_ties;  /* pairs equal in both */
     int64_t discordant; /* pairs that x and y order differently */
 } ks_kendall_counts;
-
-/* Sorts by x, byte after byte but for those that all share; returns where the result stands, a or spare. */
-static ks_kendall_item *ks_kendall_sort(ks_kendall_item *a, ks_kendall_item *spare, int64_t n) {
-    int64_t place[KS_KENDALL_BYTES][256] = {{0}};
-    for (int64_t i = 0; i < n; i++)
-        for (int byte = 0; byte < KS_KENDALL_BYTES; byte++) place[byte][(a[i].x >> 8 * byte) & 255]++;
-    for (int byte = 0; byte < KS_KENDALL_BYTES; byte++) {
-        int64_t *start = place[byte], sum = 0;
-        if (start[(a[0].x >> 8 * byte) & 255] == n) continue;
-        for (int value = 0; value < 256; value++) {
-            int64_t count = start[value];
-            start[value] = sum;
-            sum += count;
-        }
-        for (int64_t i = 0; i < n; i++) spare[start[(a[i].x >> 8 * byte) & 255]++] = a[i];
-        ks_kendall_item *swap = a;
-        a = spare;
-        spare = swap;
-    }
-    return a;
-}
 
 static int64_t ks_insertion_sort(double *a, int64_t n) {
     int64_t fallen = 0;
@@ -119,9 +94,9 @@ static int64_t ks_equal_pairs(const double *sorted, int64_t n) {
 
 /* n is at least 1; neither x nor y holds NaN; a and b have room for n items each. */
 static ks_kendall_counts ks_kendall(const double *x, const double *y, int64_t n, void *a, void *b) {
-    ks_kendall_item *items = a;
-    for (int64_t i = 0; i < n; i++) items[i] = (ks_kendall_item){ks_key_f64(x[i]), y[i]};
-    items = ks_kendall_sort(a, b, n);
+    ks_item *items = a;
+    for (int64_t i = 0; i < n; i++) items[i] = (ks_item){ks_key_f64(x[i]), y[i]};
+    items = ks_sort_items(a, b, n);
     double *sorted = items == a ? b : a, *scratch = sorted + n;
     for (int64_t i = 0; i < n; i++) sorted[i] = items[i].y;
     ks_kendall_counts counts = {0, 0, 0, 0};

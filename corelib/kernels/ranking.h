@@ -18,7 +18,19 @@
 #include "simd.h"
 #include "status.h"
 
-enum { KS_DCG, KS_NDCG, KS_AVERAGE_PRECISION, KS_RECIPROCAL_RANK, KS_PRECISION, KS_RECALL };
+enum {
+    KS_DCG,
+    KS_NDCG,
+    KS_AVERAGE_PRECISION,
+    KS_RECIPROCAL_RANK,
+    KS_PRECISION,
+    KS_RECALL,
+    KS_HIT_RATE,
+    KS_R_PRECISION,
+    KS_RANK_BIASED_PRECISION,
+    KS_EXPECTED_RECIPROCAL_RANK,
+    KS_BPREF
+};
 enum { KS_FLOAT32, KS_FLOAT64, KS_BOOL, KS_INT8, KS_UINT8, KS_INT16, KS_UINT16, KS_INT32, KS_UINT32, KS_INT64, KS_UINT64 };
 
 enum {
@@ -40,25 +52,33 @@ typedef struct {
 
 typedef struct {
     ks_values scores, relevance;
+    ks_values judged;      /* 0 or 1; data is NULL if no metric asks */
     const int64_t *indptr; /* of ragged queries; NULL if dense */
     int64_t queries, documents, longest;
 
     int64_t metrics;
     const int32_t *kind;
     const int64_t *cutoff;
-    int64_t deepest;     /* the largest cutoff, but for that of an uncut reciprocal rank */
+    int64_t deepest;     /* the largest cutoff that is the same for all queries; an uncut reciprocal rank has none */
     int64_t ideal_depth; /* the largest cutoff of an nDCG; 0 without one */
-    int wants_first;     /* whether the best relevant document is needed wherever it stands */
+    int wants_first;     /* whether the best relevant document is needed wherever it stands, */
+    int wants_relevant;  /* whether as many ranks as there are relevant documents, */
+    int wants_ranks;     /* whether any rank among all documents */
     int exponential, expected, last_first;
     double min_relevance, max_relevance, empty;
     const double *discount;   /* 1 / log2(rank + 1) from rank 1 on */
     const double *cumulative; /* its partial sums, from 0 on */
+    const double *power;      /* of `persistence`, from 0 on; NULL if no metric asks */
+    double persistence;
+    double stop_unit; /* 2 ** -(highest grade) of the expected reciprocal rank; 0 if it is not asked for */
 } ks_ranking;
 
 /* The documents with gain, in rank order; those that share a rank are one group. */
 typedef struct {
     int32_t *start, *size, *relevant;
     double *gain, *worth; /* worth: gain x discount at `start` */
+    int32_t *members;     /* documents with gain, of `size` in all; set if r->expected */
+    double *stop;         /* of each member of each group in turn: the chance that a reader stops there */
     int64_t groups;
 } ks_groups;
 
@@ -71,7 +91,7 @@ typedef struct {
     int16_t *level, *mine_level;
     uint8_t *occupied;
     ks_groups groups;
-    double gain_of[KS_GRADES];
+    double exponential[KS_GRADES];
 } ks_scratch;
 
 static void *ks_take(char **free, size_t count, size_t size) {
@@ -80,10 +100,10 @@ static void *ks_take(char **free, size_t count, size_t size) {
     return array;
 }
 
-static int ks_scratch_open(ks_scratch *s, int64_t longest, int exponential) {
+static int ks_scratch_open(ks_scratch *s, int64_t longest) {
     /* n values, 64 more, and the rest of a row of maxima (of at most n / 2) */
     size_t n = ((size_t)(longest + longest / 2) + 128 + 63) & ~(size_t)63;
-    char *p = s->block = malloc(n * (12 * sizeof(double) + 9 * sizeof(int32_t) + 2 * sizeof(int16_t) + 1) + 64);
+    char *p = s->block = malloc(n * (13 * sizeof(double) + 10 * sizeof(int32_t) + 2 * sizeof(int16_t) + 1) + 64);
     if (!p) return 0;
     p += 64 - ((uintptr_t)p & 63);
     s->key = ks_take(&p, n, sizeof(double));
@@ -98,6 +118,7 @@ static int ks_scratch_open(ks_scratch *s, int64_t longest, int exponential) {
     s->spare_f64 = ks_take(&p, n, sizeof(double));
     s->groups.gain = ks_take(&p, n, sizeof(double));
     s->groups.worth = ks_take(&p, n, sizeof(double));
+    s->groups.stop = ks_take(&p, n, sizeof(double));
     s->candidate = ks_take(&p, n, sizeof(int32_t));
     s->start = ks_take(&p, n, sizeof(int32_t));
     s->size = ks_take(&p, n, sizeof(int32_t));
@@ -107,10 +128,11 @@ static int ks_scratch_open(ks_scratch *s, int64_t longest, int exponential) {
     s->groups.start = ks_take(&p, n, sizeof(int32_t));
     s->groups.size = ks_take(&p, n, sizeof(int32_t));
     s->groups.relevant = ks_take(&p, n, sizeof(int32_t));
+    s->groups.members = ks_take(&p, n, sizeof(int32_t));
     s->level = ks_take(&p, n, sizeof(int16_t));
     s->mine_level = ks_take(&p, n, sizeof(int16_t));
     s->occupied = ks_take(&p, n, sizeof(uint8_t));
-    for (int grade = 0; grade < KS_GRADES; grade++) s->gain_of[grade] = exponential ? exp2(grade) - 1 : grade;
+    for (int grade = 0; grade < KS_GRADES; grade++) s->exponential[grade] = exp2(grade) - 1;
     return 1;
 }
 
@@ -144,10 +166,13 @@ KS_INLINE int64_t ks_positions(const uint8_t *flag, int64_t n, int64_t from, int
     return count;
 }
 
-KS_INLINE double ks_gain(const ks_ranking *r, const ks_scratch *s, double grade) {
-    if (!r->exponential) return grade;
+KS_INLINE double ks_exponential(const ks_scratch *s, double grade) {
     int whole = grade < KS_GRADES ? (int)grade : 0;
-    return (double)whole == grade ? s->gain_of[whole] : exp2(grade) - 1;
+    return (double)whole == grade ? s->exponential[whole] : exp2(grade) - 1;
+}
+
+KS_INLINE double ks_gain(const ks_ranking *r, const ks_scratch *s, double grade) {
+    return r->exponential ? ks_exponential(s, grade) : grade;
 }
 
 /* out[0..n) from n values that lie `stride` bytes apart. */
@@ -319,25 +344,101 @@ KS_INLINE double ks_precisions(const ks_ranking *r, const ks_groups *g, int64_t 
     return ks_sum(term, terms);
 }
 
-KS_INLINE double ks_reciprocal_rank(const ks_ranking *r, const ks_groups *g, int64_t k) {
+/* 1, or (reciprocal) 1 / rank, of the first relevant document; 0 if it stands beyond rank k. */
+KS_INLINE double ks_first_relevant(const ks_ranking *r, const ks_groups *g, int64_t k, int reciprocal) {
     int64_t i = 0;
     while (i < g->groups && !g->relevant[i]) i++;
     if (i == g->groups || g->start[i] >= k) return 0;
-    int64_t start = g->start[i];
-    if (!r->expected) return 1 / (double)(start + 1);
-    int64_t size = g->size[i], relevant = g->relevant[i];
+    int64_t start = g->start[i], size = r->expected ? g->size[i] : 1, relevant = g->relevant[i];
+    if (reciprocal ? size == 1 : start + size - relevant < k) return reciprocal ? 1 / (double)(start + 1) : 1;
     double sum = 0, none_yet = 1;
     for (int64_t j = 0; j <= size - relevant && start + j < k; j++) {
         double here = (double)relevant / (double)(size - j);
-        sum += none_yet * here / (double)(start + j + 1);
+        sum += reciprocal ? none_yet * here / (double)(start + j + 1) : none_yet * here;
         none_yet *= 1 - here;
     }
     return sum;
 }
 
+KS_INLINE double ks_rank_biased_precision(const ks_ranking *r, const ks_groups *g, double *restrict term) {
+    const double p = r->persistence;
+    for (int64_t i = 0; i < g->groups; i++) {
+        double size = r->expected ? (double)g->size[i] : 1;
+        double share = size > 1 ? -expm1(size * log(p)) / size : 1 - p; /* (1 - p) x the mean of p ** (0 ... size - 1) */
+        term[i] = share * (double)g->relevant[i] * r->power[g->start[i]];
+    }
+    return ks_sum(term, g->groups);
+}
+
+/* The expected reciprocal rank within a group of `size` equal scores, `members` of which may stop a reader who arrives
+ * at rank start + 1; only its first `seen` ranks count. Let F(t) be the chance of a stop among the first t ranks, over all
+ * orders. It is the mean, over how many members are among them (a hypergeometric number), of the chance that so many
+ * members, drawn at random, stop the reader. Both are built up one document at a time from terms above zero, and so is
+ * sum (F(t) - F(t - 1)) / (start + t) after summation by parts: no digits are lost. */
+KS_INLINE double ks_stops_among_equals(const double *stop, int64_t members, int64_t start, int64_t size, int64_t seen,
+                                       double *restrict stopped, double *restrict share) {
+    for (int64_t h = 0; h <= members; h++) stopped[h] = share[h] = 0;
+    for (int64_t j = 1; j <= members; j++)
+        for (int64_t h = j; h > 0; h--) {
+            double drawn = (double)h / (double)j;
+            stopped[h] = drawn * (stop[j - 1] + (1 - stop[j - 1]) * stopped[h - 1]) + (1 - drawn) * stopped[h];
+        }
+    double sum = 0;
+    share[0] = 1; /* share[h]: the chance of h members among the first t */
+    for (int64_t t = 1; t <= seen; t++) {
+        double left = (double)(size - t + 1), chance = 0, rank = (double)(start + t);
+        for (int64_t h = t < members ? t : members; h >= 0; h--) {
+            share[h] *= (left - (double)(members - h)) / left;
+            if (h > 0) share[h] += share[h - 1] * (double)(members - h + 1) / left;
+            chance += share[h] * stopped[h];
+        }
+        sum += t < seen ? chance / (rank * (rank + 1)) : chance / rank;
+    }
+    return sum;
+}
+
+KS_INLINE double ks_expected_reciprocal_rank(const ks_ranking *r, const ks_groups *g, int64_t k, ks_scratch *s) {
+    const double *stop = g->stop;
+    double sum = 0, arrives = 1;
+    int64_t end = ks_groups_within(g, k);
+    for (int64_t i = 0; i < end; i++) {
+        int64_t start = g->start[i], size = r->expected ? g->size[i] : 1, members = r->expected ? g->members[i] : 1;
+        if (size == 1)
+            sum += arrives * *stop / (double)(start + 1);
+        else
+            sum += arrives * ks_stops_among_equals(stop, members, start, size, start + size < k ? size : k - start,
+                                                   s->spare_f64, s->spare);
+        for (int64_t j = 0; j < members; j++) arrives *= 1 - *stop++;
+    }
+    return sum;
+}
+
+/* From ranks among the judged documents alone: of the `relevant` documents, each loses the share of the `irrelevant` ones
+ * (the first `relevant` of them) that stand above it. Within a group of equal scores it has 0 ... b of the group's b
+ * irrelevant documents above it, all with the same chance. */
+KS_INLINE double ks_bpref(const ks_ranking *r, const ks_groups *g, int64_t relevant, int64_t irrelevant) {
+    const int64_t bound = irrelevant < relevant ? irrelevant : relevant;
+    int64_t hits = 0;
+    double sum = 0;
+    for (int64_t i = 0; i < g->groups; i++) {
+        int64_t mine = g->relevant[i], above = g->start[i] - hits, more = (r->expected ? g->size[i] : 1) - mine, lost;
+        if (!mine) continue;
+        if (above >= relevant)
+            lost = (more + 1) * relevant;
+        else {
+            int64_t low = more < relevant - above ? more : relevant - above; /* below the cap of `relevant` */
+            lost = (low + 1) * above + low * (low + 1) / 2 + (more - low) * relevant;
+        }
+        sum += (double)mine * (1 - (lost ? (double)lost / ((double)(more + 1) * (double)bound) : 0));
+        hits += mine;
+    }
+    return sum / (double)relevant;
+}
+
 KS_INLINE double ks_measure(const ks_ranking *r, const ks_groups *g, int32_t kind, int64_t k, const double *ideal,
-                            int64_t ideals, const ks_scratch *s, const ks_grades *grades) {
-    if (kind == KS_DCG || kind == KS_NDCG ? grades->highest == 0 : grades->relevant == 0) return r->empty;
+                            int64_t ideals, ks_scratch *s, const ks_grades *grades) {
+    const int graded = kind == KS_DCG || kind == KS_NDCG || kind == KS_EXPECTED_RECIPROCAL_RANK;
+    if (graded ? grades->highest == 0 : grades->relevant == 0) return r->empty;
     switch (kind) {
         case KS_DCG: return ks_dcg(r, g, k);
         case KS_NDCG: {
@@ -345,8 +446,12 @@ KS_INLINE double ks_measure(const ks_ranking *r, const ks_groups *g, int32_t kin
             return share < 1 ? share : 1;
         }
         case KS_AVERAGE_PRECISION: return ks_precisions(r, g, k, s->spare_f64, s->slot) / (double)grades->relevant;
-        case KS_RECIPROCAL_RANK: return ks_reciprocal_rank(r, g, k);
+        case KS_RECIPROCAL_RANK: return ks_first_relevant(r, g, k, 1);
         case KS_PRECISION: return ks_hits(r, g, k) / (double)k;
+        case KS_HIT_RATE: return ks_first_relevant(r, g, k, 0);
+        case KS_R_PRECISION: return ks_hits(r, g, grades->relevant) / (double)grades->relevant;
+        case KS_RANK_BIASED_PRECISION: return ks_rank_biased_precision(r, g, s->spare_f64);
+        case KS_EXPECTED_RECIPROCAL_RANK: return ks_expected_reciprocal_rank(r, g, k, s);
         default: return ks_hits(r, g, k) / (double)grades->relevant;
     }
 }
@@ -371,33 +476,31 @@ KS_INLINE double ks_measure(const ks_ranking *r, const ks_groups *g, int32_t kin
 #undef BITS
 #undef KEY_
 
-/* out[metric, query]; on KS_BAD_SCORE and KS_BAD_RELEVANCE, *query is the first bad one. */
+/* out[metric, query]; if it is not KS_OK, *query is the first bad one. */
 static int ks_rank_queries(const ks_ranking *r, double *out, int64_t *query) {
-    int64_t bad_score = INT64_MAX, bad_relevance = INT64_MAX;
+    enum { STATUSES = 8 };
+    int64_t first_bad = INT64_MAX; /* query * STATUSES + status */
     int no_memory = 0;
     const int64_t step = r->indptr ? 16 : 64, work = r->indptr ? r->documents : r->queries * r->documents;
-#pragma omp parallel if (work > 16384) reduction(min : bad_score, bad_relevance) reduction(| : no_memory)
+#pragma omp parallel if (work > 16384) reduction(min : first_bad) reduction(| : no_memory)
     {
         ks_scratch scratch;
-        if (!ks_scratch_open(&scratch, r->longest, r->exponential)) no_memory = 1;
+        if (!ks_scratch_open(&scratch, r->longest)) no_memory = 1;
 #pragma omp for schedule(dynamic, 1)
         for (int64_t from = 0; from < r->queries; from += step) {
             if (!scratch.block) continue;
-            int64_t to = from + step < r->queries ? from + step : r->queries;
-            int64_t score = INT64_MAX, relevance = INT64_MAX;
-            if (r->scores.type == KS_FLOAT32)
-                ks_queries_f32(r, from, to, &scratch, out, &score, &relevance);
-            else
-                ks_queries_f64(r, from, to, &scratch, out, &score, &relevance);
-            if (score < bad_score) bad_score = score;
-            if (relevance < bad_relevance) bad_relevance = relevance;
+            int64_t to = from + step < r->queries ? from + step : r->queries, q = from;
+            int status = r->scores.type == KS_FLOAT32 ? ks_queries_f32(r, &q, to, &scratch, out)
+                                                      : ks_queries_f64(r, &q, to, &scratch, out);
+            int64_t bad = q * STATUSES + status;
+            if (status != KS_OK && bad < first_bad) first_bad = bad;
         }
         free(scratch.block);
     }
     if (no_memory) return KS_NO_MEMORY;
-    if (bad_score < INT64_MAX) return *query = bad_score, KS_BAD_SCORE;
-    if (bad_relevance < INT64_MAX) return *query = bad_relevance, KS_BAD_RELEVANCE;
-    return KS_OK;
+    if (first_bad == INT64_MAX) return KS_OK;
+    *query = first_bad / STATUSES;
+    return (int)(first_bad % STATUSES);
 }
 
 #endif

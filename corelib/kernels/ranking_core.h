@@ -135,15 +135,16 @@ KS_INLINE void KEY_(look_up)(const ks_ranking *r, const KEY *key, int64_t n, con
     }
 }
 
-/* The documents that can stand in a rank that counts, in their order: all, or those that reach a bound. */
-KS_INLINE KEY_(list) KEY_(contenders)(const ks_ranking *r, ks_scratch *s, int64_t n) {
+/* The documents that can stand among the first k ranks, in their order: all, or those that reach a bound. If asked for,
+ * those down to the best relevant one are among them. */
+KS_INLINE KEY_(list) KEY_(contenders)(const ks_ranking *r, ks_scratch *s, int64_t n, int64_t k, int wants_first) {
     KEY *restrict key = s->key, *restrict kept = s->kept;
     double *restrict grade = s->grade, *restrict kept_grade = s->kept_grade;
-    int64_t k = r->deepest, width = ks_bound_width(k), m = 0;
+    int64_t width = ks_bound_width(k), m = 0;
     if (k > KS_DEEPEST_BOUND || width * 2 > n) return (KEY_(list)){key, grade, n};
     for (int64_t j = n; j < n + width; j++) key[j] = -(KEY)INFINITY;
     KEY bound = KEY_(bound)(key, n, k, width, s->sorted);
-    if (r->wants_first) {
+    if (wants_first) {
         KEY best = -(KEY)INFINITY;
         for (int64_t j = 0; j < n; j++) best = grade[j] >= r->min_relevance && key[j] > best ? key[j] : best;
         if (best < bound) bound = best;
@@ -241,16 +242,26 @@ KS_INLINE void KEY_(group)(const ks_ranking *r, ks_scratch *s, const KEY_(list) 
         g.gain[at] = ks_gain(r, s, x);
         g.worth[at] = g.gain[at] * r->discount[rank];
     }
-    if (r->expected)
+    if (r->stop_unit > 0 && !r->expected)
+        for (int64_t at = 0; at < g.groups; at++) g.stop[at] = ks_exponential(s, grade_at[g.start[at]]) * r->stop_unit;
+    if (r->expected) {
+        double *stop = g.stop;
         for (int64_t at = 0; at < g.groups; at++) {
             int32_t rank = g.start[at], i = slot[rank], size = s->size[i];
             g.size[at] = size;
-            for (i = next[i]; i >= 0; i = next[i]) {
-                g.gain[at] += ks_gain(r, s, grade[candidate[i]]);
-                g.relevant[at] += grade[candidate[i]] >= least;
+            g.members[at] = 0;
+            g.gain[at] = 0;
+            g.relevant[at] = 0;
+            for (; i >= 0; i = next[i]) {
+                double x = grade[candidate[i]];
+                g.members[at]++;
+                g.gain[at] += ks_gain(r, s, x);
+                g.relevant[at] += x >= least;
+                if (r->stop_unit > 0) *stop++ = ks_exponential(s, x) * r->stop_unit;
             }
-            if (size > 1) g.worth[at] = g.gain[at] / size * ks_discounts(r, rank, rank + size);
+            g.worth[at] = size > 1 ? g.gain[at] / size * ks_discounts(r, rank, rank + size) : g.gain[at] * r->discount[rank];
         }
+    }
     s->groups.groups = g.groups;
 }
 
@@ -267,7 +278,7 @@ KS_INLINE int64_t KEY_(ideal)(const ks_ranking *r, ks_scratch *s, int64_t n, int
         for (int level = (int)grades->highest; level > 0 && filled < depth; level--) {
             int64_t count = ks_occurrences(whole, n, (int16_t)level);
             int64_t end = count < depth - filled ? filled + count : depth;
-            for (; filled < end; filled++) ideal[filled] = s->gain_of[level] * r->discount[filled];
+            for (; filled < end; filled++) ideal[filled] = ks_gain(r, s, level) * r->discount[filled];
         }
         return filled;
     }
@@ -290,20 +301,47 @@ KS_INLINE int64_t KEY_(ideal)(const ks_ranking *r, ks_scratch *s, int64_t n, int
     return filled;
 }
 
-KS_MULTIVERSION_256
-static void KEY_(queries)(const ks_ranking *r, int64_t from, int64_t to, ks_scratch *s, double *out, int64_t *bad_score,
-                          int64_t *bad_relevance) {
+/* Leaves only the judged documents among the n, -infinity and 0 behind them; how many they are, or -1 if `judged` is
+ * neither 0 nor 1 or is 0 for a relevant document. */
+KS_INLINE int64_t KEY_(keep_judged)(const ks_ranking *r, ks_scratch *s, const char *judged, int64_t n) {
     KEY *key = s->key;
-    for (int64_t q = from; q < to; q++) {
+    double *grade = s->grade, *known = s->kept_grade;
+    int64_t m = 0, bad = 0;
+    ks_load_grades(judged, r->judged.column, n, r->judged.type, known);
+    for (int64_t j = n; j < n + 8; j++) known[j] = 0;
+    for (int64_t j = 0; j < n; j++)
+        bad += ((known[j] != 0) & (known[j] != 1)) | ((known[j] == 0) & (grade[j] >= r->min_relevance));
+    for (int64_t from = 0; from < n; from += 64) {
+        uint8_t taken[64];
+        int32_t position[72];
+        for (int l = 0; l < 64; l++) taken[l] = known[from + l] != 0;
+        int64_t count = ks_positions(taken, n - from < 64 ? n - from : 64, from, position);
+        for (int64_t i = 0; i < count; i++, m++) { /* to the left: m is at most position[i] */
+            key[m] = key[position[i]];
+            grade[m] = grade[position[i]];
+        }
+    }
+    for (int64_t j = m; j < m + KS_LANES; j++) key[j] = -(KEY)INFINITY;
+    for (int64_t j = m; j < m + 8; j++) grade[j] = 0;
+    return bad ? -1 : m;
+}
+
+/* Measures the queries from *query up to `to`. If it is not KS_OK, *query is the first bad one. */
+KS_MULTIVERSION_256
+static int KEY_(queries)(const ks_ranking *r, int64_t *query, int64_t to, ks_scratch *s, double *out) {
+    KEY *key = s->key;
+    for (int64_t q = *query; q < to; q++) {
         int64_t n = r->documents;
-        const char *scores = r->scores.data, *relevance = r->relevance.data;
+        const char *scores = r->scores.data, *relevance = r->relevance.data, *judged = r->judged.data;
         if (r->indptr) {
             n = r->indptr[q + 1] - r->indptr[q];
             scores += r->indptr[q] * r->scores.column;
             relevance += r->indptr[q] * r->relevance.column;
+            if (judged) judged += r->indptr[q] * r->judged.column;
         } else {
             scores += q * r->scores.row;
             relevance += q * r->relevance.row;
+            if (judged) judged += q * r->judged.row;
         }
         KEY_(load)(scores, r->scores.column, n, key);
         ks_load_grades(relevance, r->relevance.column, n, r->relevance.type, s->grade);
@@ -313,14 +351,29 @@ static void KEY_(queries)(const ks_ranking *r, int64_t from, int64_t to, ks_scra
         int nan = 0;
         for (int64_t j = 0; j < n; j++) nan |= key[j] != key[j];
         ks_grades grades = ks_survey(r, s->grade, n);
-        if (nan && q < *bad_score) *bad_score = q;
-        if (grades.bad && q < *bad_relevance) *bad_relevance = q;
-        if (nan || grades.bad) continue;
+        if (nan || grades.bad) return *query = q, nan ? KS_BAD_SCORE : KS_BAD_RELEVANCE;
 
-        KEY_(list) list = KEY_(contenders)(r, s, n);
-        KEY_(group)(r, s, &list);
-        int64_t ideal = r->ideal_depth ? KEY_(ideal)(r, s, n, n < r->ideal_depth ? n : r->ideal_depth, &grades) : 0;
-        for (int64_t i = 0; i < r->metrics; i++)
-            out[i * r->queries + q] = ks_measure(r, &s->groups, r->kind[i], r->cutoff[i], s->ideal, ideal, s, &grades);
+        if (r->wants_ranks) {
+            int64_t k = r->wants_relevant && grades.relevant > r->deepest ? grades.relevant : r->deepest;
+            KEY_(list) list = KEY_(contenders)(r, s, n, k > 1 ? k : 1, r->wants_first);
+            KEY_(group)(r, s, &list);
+            int64_t ideal = r->ideal_depth ? KEY_(ideal)(r, s, n, n < r->ideal_depth ? n : r->ideal_depth, &grades) : 0;
+            for (int64_t i = 0; i < r->metrics; i++)
+                if (r->kind[i] != KS_BPREF)
+                    out[i * r->queries + q] = ks_measure(r, &s->groups, r->kind[i], r->cutoff[i], s->ideal, ideal, s, &grades);
+        }
+        if (judged) {
+            int64_t m = KEY_(keep_judged)(r, s, judged, n);
+            if (m < 0) return *query = q, KS_BAD_JUDGED;
+            double found = r->empty;
+            if (grades.relevant) { /* a relevant document below rank 2 * relevant has lost all: too many stand above it */
+                KEY_(list) list = KEY_(contenders)(r, s, m, 2 * grades.relevant, 0);
+                KEY_(group)(r, s, &list);
+                found = ks_bpref(r, &s->groups, grades.relevant, m - grades.relevant);
+            }
+            for (int64_t i = 0; i < r->metrics; i++)
+                if (r->kind[i] == KS_BPREF) out[i * r->queries + q] = found;
+        }
     }
+    return KS_OK;
 }

@@ -1,16 +1,19 @@
 """What you report: metrics of ranked lists and of scores. Array-likes in, one float64 per query out.
 
-**Input.** Scores and relevance of equal shape: ``(documents,)`` for one query, ``(queries, documents)`` for many, or flat
-``(total,)`` with ``indptr``: query i owns the entries ``indptr[i]:indptr[i + 1]``. A query has all its documents: those
-that were retrieved, and relevant ones that were not, with score ``-inf``. Such a document counts among the relevant ones
-and in the ideal ranking, and has no rank. Padding has score ``-inf`` and relevance 0.
+**Input.** Lists, NumPy arrays, and torch tensors on any device, whose values alone are read: no metric has a gradient.
+float16 and bfloat16 become float32, which holds them exactly. Scores and relevance have equal shape: ``(documents,)``
+for one query, ``(queries, documents)`` for many, or flat ``(total,)`` with ``indptr``: query i owns the entries
+``indptr[i]:indptr[i + 1]``. (A column of shape (n, 1) would be n queries of one document each; that is an error, which
+says what to do.) A query has all its documents: those that were retrieved, and relevant ones that were not, with score
+``-inf``. Such a document counts among the relevant ones and in the ideal ranking, and has no rank. Padding has score
+``-inf`` and relevance 0.
 
 **Order.** By score, highest first. Scores are compared as they are given (``trec_eval`` rounds them to float32 first).
 Among equal scores, ``ties="reverse"``, the default, ranks the document first that stands later in the array. That is
 what ``trec_eval`` does if the documents of a query stand in ascending order of their identifiers, compared as strings;
 arrays carry no identifiers, so more cannot be told. ``ties="order"`` ranks the earlier one first, as a stable sort does.
-``ties="average"`` gives the expectation over all orders of the equal scores, in closed form (F. McSherry and M. Najork,
-Computing information retrieval performance measures efficiently in the presence of tied scores, ECIR 2008).
+``ties="average"`` gives the expectation over all orders of the equal scores, exactly (F. McSherry and M. Najork, Computing
+information retrieval performance measures efficiently in the presence of tied scores, ECIR 2008).
 
 **Relevance.** Bool, integer or float, never negative. To the metrics that know but two grades, a document is relevant if
 its relevance is at least ``min_relevance``, 1 by default. A query without relevant documents gets 0, as in
@@ -18,8 +21,7 @@ its relevance is at least ``min_relevance``, 1 by default. A query without relev
 
 **Cost.** Time O(documents) per query where k or the number of relevant documents is small, O(documents log relevant) at
 worst; nothing is sorted in full. Memory: the longest query, once per thread. Queries are shared among threads; no result
-depends on how many there are. ``hit_rate``, ``r_precision``, ``rank_biased_precision``, ``expected_reciprocal_rank`` and
-``bpref`` sort each list in full and know no ``ties="average"``.
+depends on how many there are.
 
 **Beyond ranked lists.** TREC files (``read_run``, ``read_qrels``, ``align_run``); tests and intervals over queries
 (``paired_randomization_test``, ``paired_bootstrap``, ``bootstrap_interval``); rank correlations (``kendall_tau``,
@@ -28,11 +30,7 @@ depends on how many there are. ``hit_rate``, ``r_precision``, ``rank_biased_prec
 (``evaluate_clicks``).
 """
 
-from corelib.metrics.auc import roc_auc
-from corelib.metrics.clicks import evaluate_clicks
-from corelib.metrics.correlation import kendall_tau, pearson_matrix, spearman, spearman_matrix
-from corelib.metrics.coverage import pass_at_k
-from corelib.metrics.curves import (
+from corelib.metrics.binary import (
     PrecisionRecallCurve,
     ThresholdChoice,
     best_f1_threshold,
@@ -40,26 +38,27 @@ from corelib.metrics.curves import (
     pooled_average_precision,
     precision_at_recall,
     precision_recall_curve,
+    roc_auc,
 )
+from corelib.metrics.clicks import evaluate_clicks
+from corelib.metrics.correlation import kendall_tau, pearson_matrix, spearman, spearman_matrix
 from corelib.metrics.evaluation import evaluate
 from corelib.metrics.groups import GroupMetrics, group_metrics
-from corelib.metrics.more_ranking import (
+from corelib.metrics.ranked import (
+    average_precision,
     bpref,
+    dcg,
     expected_reciprocal_rank,
     hit_rate,
-    r_precision,
-    rank_biased_precision,
-)
-from corelib.metrics.ranking import (
-    average_precision,
-    dcg,
     ndcg,
     precision_at,
+    r_precision,
+    rank_biased_precision,
     recall_at,
     reciprocal_rank,
 )
 from corelib.metrics.retrieval import evaluate_retrieval
-from corelib.metrics.selection import best_of_n
+from corelib.metrics.sampling import best_of_n, pass_at_k
 from corelib.metrics.significance import (
     BootstrapInterval,
     PairedBootstrap,

@@ -4,31 +4,10 @@ import numbers
 
 import numpy as np
 
+from corelib._arrays import as_numbers
 from corelib._checks import check_choice
 
-_NATIVE = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (4, 8)}
 _EXACT_INTEGERS = 2**53
-
-
-def as_numbers(value: object, name: str) -> np.ndarray:
-    """``value`` as an array of bool, integer, float32 or float64, in native byte order; float16 becomes float32."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} must not be a masked array, whose mask would be lost; fill it first")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} must be an array or nested lists of equal length (ragged queries go flat, with indptr): {error}"
-        ) from error
-    except (TypeError, RuntimeError) as error:
-        raise TypeError(f"{name} must be an array or a list of numbers; got {type(value).__name__}: {error}") from error
-    if array.dtype == np.float16:
-        return array.astype(np.float32)
-    if array.dtype.itemsize not in _NATIVE.get(array.dtype.kind, ()):
-        raise TypeError(f"{name} must hold bool, integer, float32 or float64 numbers; got dtype {array.dtype}")
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array if array.flags.aligned else array.copy()
 
 
 def as_scores(value: object, name: str = "scores") -> np.ndarray:
@@ -42,7 +21,9 @@ def as_scores(value: object, name: str = "scores") -> np.ndarray:
         low, high = int(scores.min()), int(scores.max())
         if max(-low, high) > _EXACT_INTEGERS:
             worst = low if -low > high else high
-            raise ValueError(f"integer {name} must not exceed 2**53 in size, where float64 is exact; got {worst}")
+            raise ValueError(
+                f"integer {name} must not exceed 2**53 in size, where float64 is exact; got {worst}"
+            )
     return scores.astype(np.float64)
 
 
@@ -55,14 +36,25 @@ def check_queries(scores: np.ndarray, other: np.ndarray, name: str, indptr: obje
             raise ValueError(
                 f"scores must have shape (documents,), (queries, documents), or be flat with indptr; got {scores.shape}"
             )
+        if scores.ndim == 2 and scores.shape[1] == 1 < scores.shape[0]:
+            count = scores.shape[0]
+            raise ValueError(
+                f"scores of shape {scores.shape} are {count} queries of one document each, where no order can be wrong; "
+                f"for one query of {count} documents pass scores.ravel() and {name}.ravel(), "
+                f"for {count} queries of one document these with indptr=range({count + 1})"
+            )
         return None
     if scores.ndim != 1:
-        raise ValueError(f"scores must be flat, shape (total,), when indptr is given; got shape {scores.shape}")
+        raise ValueError(
+            f"scores must be flat, shape (total,), when indptr is given; got shape {scores.shape}"
+        )
     pointers = as_numbers(indptr, "indptr")
+    if pointers.ndim != 1 or not pointers.size:
+        raise ValueError(
+            f"indptr must have shape (queries + 1,), [0] for no query; got shape {pointers.shape}"
+        )
     if pointers.dtype.kind not in "iu":
         raise TypeError(f"indptr must hold integers; got dtype {pointers.dtype}")
-    if pointers.ndim != 1 or not pointers.size:
-        raise ValueError(f"indptr must have shape (queries + 1,); got shape {pointers.shape}")
     if pointers[0] != 0 or pointers[-1] != scores.size:
         raise ValueError(
             f"indptr must begin with 0 and end with the number of scores, {scores.size}; "
@@ -71,7 +63,9 @@ def check_queries(scores: np.ndarray, other: np.ndarray, name: str, indptr: obje
     falls = np.flatnonzero(pointers[1:] < pointers[:-1])
     if falls.size:
         at = int(falls[0])
-        raise ValueError(f"indptr must not decrease; indptr[{at}] is {pointers[at]} and indptr[{at + 1}] {pointers[at + 1]}")
+        raise ValueError(
+            f"indptr must not decrease; indptr[{at}] is {pointers[at]} and indptr[{at + 1}] {pointers[at + 1]}"
+        )
     return np.ascontiguousarray(pointers, dtype=np.int64)
 
 
@@ -91,14 +85,44 @@ def check_reduce(reduce: object, queries: int) -> None:
         raise ValueError('reduce="mean" needs at least one query; got none')
 
 
-def reduced(values: np.ndarray, reduce: str | None, *, single: bool) -> np.ndarray | float:
+def as_weights(value: object, name: str, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """``value`` as contiguous float64 of a shape, finite and not negative; ``what`` is what has a weight."""
+    weights = as_numbers(value, name)
+    if weights.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, one weight for each {what}; got {weights.shape}")
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    if (bad := np.argwhere(~((weights >= 0) & (weights < np.inf)))).size:
+        raise ValueError(
+            f"{name} must be finite and not negative; {name}{bad[0].tolist()} is {weights[tuple(bad[0])]}"
+        )
+    return weights
+
+
+def check_query_weights(sample_weight: object, reduce: object, queries: int) -> np.ndarray | None:
+    """The weight of each query in the mean, the largest of them 1; None if all weigh the same."""
+    if sample_weight is None:
+        return None
+    if reduce is None:
+        raise ValueError('sample_weight is the weight of each query in the mean; pass reduce="mean" with it')
+    weights = as_weights(sample_weight, "sample_weight", (queries,), "query")
+    if not weights.any():
+        raise ValueError("sample_weight must be greater than 0 for at least one query; all are 0")
+    return weights / weights.max()
+
+
+def reduced(
+    values: np.ndarray, reduce: str | None, *, single: bool, weights: np.ndarray | None = None
+) -> np.ndarray | float:
     """The values of the queries; their mean without NaNs if asked for, a float if there is but one query."""
     if single:
         return float(values[0])
     if reduce is None:
         return values
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if defined.size else float("nan")
+    defined = ~np.isnan(values)
+    if weights is None:
+        return float(values[defined].mean()) if defined.any() else float("nan")
+    total = weights[defined].sum()
+    return float(values[defined] @ weights[defined] / total) if total else float("nan")
 
 
 def place(array: np.ndarray, indptr: np.ndarray | None, query: int) -> tuple[np.ndarray, str]:
@@ -112,4 +136,6 @@ def refuse_nan_scores(scores: np.ndarray, indptr: np.ndarray | None, query: int)
     """The error for the first query with a NaN among its scores."""
     mine, where = place(scores, indptr, query)
     bad = np.flatnonzero(np.isnan(mine))
-    raise ValueError(f"scores must not be NaN; {bad.size} of {mine.size} scores{where} are, the first at index {bad[0]}")
+    raise ValueError(
+        f"scores must not be NaN; {bad.size} of {mine.size} scores{where} are, the first at index {bad[0]}"
+    )

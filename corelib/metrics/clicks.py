@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_real
 from corelib.metrics._inputs import (
-    as_numbers,
     as_scores,
     check_empty,
     check_queries,
@@ -158,7 +158,9 @@ def _weights(clicked: np.ndarray, propensity: ArrayLike, clip: float) -> np.ndar
         allowed = " or ".join(map(str, dict.fromkeys((clicked.shape, clicked.shape[-1:]))))
         raise ValueError(f"propensity must have shape {allowed}; got {seen.shape}")
     if (wrong := np.argwhere(~((seen >= 0) & (seen <= 1)))).size:
-        raise ValueError(f"propensity must lie in 0..1; propensity{wrong[0].tolist()} is {seen[tuple(wrong[0])]}")
+        raise ValueError(
+            f"propensity must lie in 0..1; propensity{wrong[0].tolist()} is {seen[tuple(wrong[0])]}"
+        )
     if not 0 <= check_real(clip, "clip") <= 1:
         raise ValueError(f"clip must lie in 0..1; got {clip}")
     floored = np.broadcast_to(np.maximum(seen, clip), clicked.shape)

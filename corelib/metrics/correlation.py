@@ -5,8 +5,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from corelib.kernels import kendall as kernel
-from corelib.metrics._inputs import as_numbers, check_empty
+from corelib._arrays import as_numbers
+from corelib.engines import ranking as engine
+from corelib.metrics._inputs import check_empty
 
 _EXACT_INTEGERS = 2**53
 
@@ -53,7 +54,7 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, *, empty: float | None = None) -> fl
     """
     fill = None if empty is None else check_empty(empty)
     first, second = _pair(x, y)
-    x_ties, y_ties, both_ties, discordant = kernel.count_pairs(first, second)
+    x_ties, y_ties, both_ties, discordant = engine.count_pairs(first, second)
     pairs = first.size * (first.size - 1) // 2
     for name, ties in (("x", x_ties), ("y", y_ties)):
         if ties == pairs:

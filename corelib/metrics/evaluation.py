@@ -6,9 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from corelib.metrics import more_ranking
-from corelib.metrics.more_ranking import Measure, rank_lists
-from corelib.metrics.ranking import rank_queries
+from corelib.metrics.ranked import measure_lists
 
 _NAMES = {
     "ndcg": "ndcg",
@@ -33,7 +31,6 @@ _NAMES = {
 }
 _NEED_CUTOFF = ("precision", "recall", "hit_rate")
 _NO_CUTOFF = ("r_precision", "rank_biased_precision", "bpref")
-_WHOLE_LISTS = ("hit_rate", "expected_reciprocal_rank", *_NO_CUTOFF)
 
 
 def evaluate(
@@ -50,13 +47,14 @@ def evaluate(
     judged: ArrayLike | None = None,
     empty: float = 0.0,
     reduce: str | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> dict[str, np.ndarray | float]:
     """Several metrics by name, in one pass over the data.
 
     Parameters
     ----------
-    scores, relevance, indptr, gain, ties, reduce
-        As in :func:`ndcg`; ``ties="average"`` for the first two lines of the list below.
+    scores, relevance, indptr, gain, ties, reduce, sample_weight
+        As in :func:`ndcg`.
     metrics : list of str
         Names, or in brackets their other spellings, with a cutoff after "@":
 
@@ -85,10 +83,6 @@ def evaluate(
         As the single functions; also for a metric that is not known, and if ``max_relevance`` or ``judged`` is
         missing for a metric that needs it.
 
-    Notes
-    -----
-    The metrics of the first two lines come from one partial ranking of each query, the others from one full sort.
-
     Examples
     --------
     >>> found = evaluate([[0.9, 0.8, 0.7], [0.1, 0.2, 0.3]], [[0, 2, 1], [0, 0, 1]], ["ndcg@10", "map", "p@1"])
@@ -102,39 +96,17 @@ def evaluate(
     wanted = {name: _parse(name) for name in metrics}
     if not wanted:
         raise ValueError("metrics must name at least one metric; got none")
-    options = {"ties": ties, "min_relevance": min_relevance, "empty": empty, "reduce": reduce}
-    partial = {name: found for name, found in wanted.items() if found[0] not in _WHOLE_LISTS}
-    whole = {name: found for name, found in wanted.items() if found[0] in _WHOLE_LISTS}
-    values: dict[str, np.ndarray | float] = {}
-    if partial:
-        found = rank_queries(list(partial.values()), scores, relevance, indptr, gain=gain, **options)
-        values.update(zip(partial, found, strict=True))
-    if whole:
-        kinds = [kind for kind, _ in whole.values()]
-        if max_relevance is None and "expected_reciprocal_rank" in kinds:
-            raise ValueError("max_relevance must be given for 'err': the highest grade of the scale; got None")
-        if judged is None and "bpref" in kinds:
-            raise ValueError("judged must be given for 'bpref': whether each document was judged; got None")
-        measures = [_measure(kind, k, min_relevance, persistence, max_relevance) for kind, k in whole.values()]
-        found = rank_lists(
-            measures, scores, relevance, indptr, **options, max_relevance=max_relevance, judged=judged
-        )
-        values.update(zip(whole, found, strict=True))
-    return {name: values[name] for name in wanted}
-
-
-def _measure(
-    kind: str, k: int | None, min_relevance: float, persistence: float, max_relevance: float | None
-) -> Measure:
-    if kind == "hit_rate":
-        return more_ranking.measure_hit_rate(k, min_relevance)
-    if kind == "r_precision":
-        return more_ranking.measure_r_precision(min_relevance)
-    if kind == "rank_biased_precision":
-        return more_ranking.measure_rank_biased_precision(persistence, min_relevance)
-    if kind == "expected_reciprocal_rank":
-        return more_ranking.measure_expected_reciprocal_rank(k, max_relevance)
-    return more_ranking.measure_bpref(min_relevance)
+    kinds = [kind for kind, _ in wanted.values()]
+    if max_relevance is None and "expected_reciprocal_rank" in kinds:
+        raise ValueError("max_relevance must be given for 'err': the highest grade of the scale; got None")
+    if judged is None and "bpref" in kinds:
+        raise ValueError("judged must be given for 'bpref': whether each document was judged; got None")
+    values = measure_lists(
+        list(wanted.values()), scores, relevance, indptr,
+        gain=gain, ties=ties, min_relevance=min_relevance, persistence=persistence, max_relevance=max_relevance,
+        judged=judged, empty=empty, reduce=reduce, sample_weight=sample_weight,
+    )  # fmt: skip
+    return dict(zip(wanted, values, strict=True))
 
 
 def _parse(name: object) -> tuple[str, int | None]:

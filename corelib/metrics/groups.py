@@ -174,5 +174,7 @@ def _checked(similarity: ArrayLike) -> np.ndarray:
         )
     if (bad := np.argwhere(~(np.abs(s) <= _LARGEST))).size:
         place = tuple(bad[0].tolist())
-        raise ValueError(f"similarity must be finite and at most 1e300 in size; similarity{list(place)} is {s[place]}")
+        raise ValueError(
+            f"similarity must be finite and at most 1e300 in size; similarity{list(place)} is {s[place]}"
+        )
     return s

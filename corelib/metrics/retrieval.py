@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
+from corelib._arrays import as_numbers
 from corelib._checks import check_choice
-from corelib.metrics._inputs import as_numbers, check_empty, check_reduce, reduced
+from corelib.metrics._inputs import check_empty, check_reduce, reduced
 
 _SIMILARITIES = ("cosine", "inner", "euclidean")
 _BLOCK = 1 << 21

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_real
-from corelib.metrics._inputs import as_numbers
 
 _ALTERNATIVES = ("two-sided", "greater", "less")
 _METHODS = ("percentile", "bca")

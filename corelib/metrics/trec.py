@@ -1,9 +1,12 @@
 """TREC runs and qrels: read, written, and laid side by side as the arrays that the metrics take."""
 
+import gzip
+import itertools
 import math
 import numbers
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,11 @@ import numpy as np
 from corelib._checks import check_choice
 
 Run = dict[str, dict[str, float]]
-Qrels = dict[str, dict[str, int]]
+Qrels = dict[str, dict[str, int | float]]
+_RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
+_QRELS_COLUMNS = ("query", "iteration", "document", "relevance")
+_TABLE_COLUMNS = ("query", "document", "relevance")
+_GZIP = b"\x1f\x8b"
 _WORD = re.compile(r"[^ \t\n\r\v\f\ud800-\udfff]+")
 
 
@@ -25,7 +32,7 @@ class AlignedRun:
     ----------
     scores : ndarray of float64, shape (total,)
         The score of each document; ``-inf`` for one that was judged and not retrieved.
-    relevance : ndarray of int64, shape (total,)
+    relevance : ndarray of int64, or of float64 if a judgement is a fraction, shape (total,)
         Its judgement, 0 if there is none or if it is negative.
     judged : ndarray of bool, shape (total,)
         Whether it has a judgement of at least 0.
@@ -51,7 +58,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     Parameters
     ----------
     path : str or path
-        A UTF-8 text file. Empty lines are passed over.
+        A UTF-8 text file, also compressed by gzip. Empty lines are passed over.
 
     Returns
     -------
@@ -61,16 +68,15 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     Raises
     ------
     ValueError
-        If a line has not six columns, its rank is no integer, its score is no finite number, its document was
-        listed for its query before, or it is not UTF-8. The message begins with file and line:
-        ``my.run:17: ...``.
+        If a line has not six columns, its score is no finite number, its document was listed for its query before, or
+        it is not UTF-8, or the compressed file is damaged. The message begins with file and line: ``my.run:17: ...``.
     OSError
         If the file cannot be read.
 
     Notes
     -----
-    As in ``trec_eval``, the second column, the ranks and the tag do not count: the order is that of the
-    scores. O(lines).
+    As in ``trec_eval``, the second column, the ranks and the tag do not count, whatever they are: the order is that
+    of the scores. O(lines).
 
     Examples
     --------
@@ -81,9 +87,9 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     {'q1': {'d7': 3.5, 'd2': 1.25}}
     """
     run: Run = {}
-    for fields, fail in _lines(path, ("query", "Q0", "document", "rank", "score", "tag")):
-        if _number(int, fields[3]) is None:
-            fail(f"the rank must be an integer; got {_shown(fields[3])}")
+    for line, fail in _lines(path):
+        fields = line.split()
+        _check_columns(fields, _RUN_COLUMNS, fail)
         score = _number(float, fields[4])
         if score is None or not math.isfinite(score):
             fail(f"the score must be a finite number; got {_shown(fields[4])}")
@@ -92,24 +98,27 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 
 
 def read_qrels(path: str | os.PathLike[str]) -> Qrels:
-    """Read TREC relevance judgements: lines of query, iteration, document and relevance.
+    """Read relevance judgements: TREC's lines of query, iteration, document and relevance, or BEIR's table.
 
     Parameters
     ----------
     path : str or path
-        A UTF-8 text file, with columns separated by blanks or tabs. Empty lines are passed over.
+        A UTF-8 text file, also compressed by gzip. Empty lines are passed over. TREC's columns are separated by blanks
+        or tabs. A file that begins with a header of three columns, such as BEIR's ``query-id corpus-id score``, is a
+        table of query, document and relevance, separated by tabs.
 
     Returns
     -------
-    dict of str to dict of str to int
+    dict of str to dict of str to int or float
         The relevance of each judged document of each query, in the order of the file; negative values are
-        kept.
+        kept. Whole numbers are integers, however they are written.
 
     Raises
     ------
     ValueError
-        If a line has not four columns, its relevance is no integer of 64 bits, its document was judged for
-        its query before, or it is not UTF-8. The message begins with file and line.
+        If a line has another number of columns, its relevance is no finite number (or an integer beyond 64 bits), its
+        document was judged for its query before, or it is not UTF-8, or the compressed file is damaged. The message
+        begins with file and line.
     OSError
         If the file cannot be read.
 
@@ -122,23 +131,32 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     {'q1': {'d7': 2, 'd9': 0}}
     """
     qrels: Qrels = {}
-    for fields, fail in _lines(path, ("query", "iteration", "document", "relevance")):
-        relevance = _number(int, fields[3])
-        if relevance is None or not -(2**63) <= relevance < 2**63:
-            fail(f"the relevance must be an integer of 64 bits; got {_shown(fields[3])}")
-        _add(qrels, fields[0], fields[2], relevance, fail)
+    split, columns = bytes.split, _QRELS_COLUMNS
+    for at, (line, fail) in enumerate(_lines(path)):
+        if at == 0 and len(header := _cells(line)) == 3 and _relevance(header[2]) is None:
+            split, columns = _cells, _TABLE_COLUMNS
+            continue
+        fields = split(line)
+        _check_columns(fields, columns, fail)
+        relevance = _relevance(fields[-1])
+        if relevance is None:
+            fail(
+                f"the relevance must be a finite number, an integer of at most 64 bits; got {_shown(fields[-1])}"
+            )
+        _add(qrels, fields[0], fields[-2], relevance, fail)
     return qrels
 
 
 def write_run(
-    run: Mapping[str, Mapping[str, float]], path: str | os.PathLike[str], *, tag: str = "corelib"
+    run: Mapping[str | int, Mapping[str | int, float]], path: str | os.PathLike[str], *, tag: str = "corelib"
 ) -> None:
     """Write a TREC run, each query from rank 1 on: by score, and by descending identifier among equal scores.
 
     Parameters
     ----------
-    run : mapping of str to mapping of str to float
-        The finite score of each document of each query; at least one document per query.
+    run : mapping of str or int to mapping of str or int to float
+        The finite score of each document of each query; at least one document per query. Integers are written as
+        their digits.
     path : str or path
         Replaced if it exists; not touched if the run is refused.
     tag : str
@@ -147,7 +165,7 @@ def write_run(
     Raises
     ------
     TypeError
-        If the run is not a mapping of mappings, an identifier is no string or a score no real number.
+        If the run is not a mapping of mappings, an identifier is no string or integer, or a score no real number.
     ValueError
         If an identifier or the tag is empty or holds whitespace, a score is not finite or a query has no
         documents.
@@ -169,11 +187,11 @@ def write_run(
     q1 Q0 d2 2 0.5 mine
     q1 Q0 d1 3 0.5 mine
     """
-    _check_table(run, "run", numbers.Real)
+    table = _table(run, "run", "score")
     _check_words([tag], "tag")
-    _check_writable(run, "run")
+    _check_writable(table, "run")
     lines = []
-    for query, scores in run.items():
+    for query, scores in table.items():
         ranked = sorted(((float(score), document) for document, score in scores.items()), reverse=True)
         lines += [
             f"{query} Q0 {document} {rank} {score!r} {tag}\n"
@@ -182,12 +200,12 @@ def write_run(
     Path(path).write_bytes("".join(lines).encode())
 
 
-def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: str | os.PathLike[str]) -> None:
-    """Write TREC relevance judgements, in the order of the mapping.
+def write_qrels(qrels: Mapping[str | int, Mapping[str | int, float]], path: str | os.PathLike[str]) -> None:
+    """Write TREC relevance judgements, in the order of the mapping; ``trec_eval`` itself cuts fractions off.
 
     Parameters
     ----------
-    qrels : mapping of str to mapping of str to int
+    qrels : mapping of str or int to mapping of str or int to int or float
         The relevance of each judged document of each query; at least one document per query.
     path : str or path
         Replaced if it exists; not touched if the judgements are refused.
@@ -195,7 +213,7 @@ def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: str | os.PathLike[
     Raises
     ------
     TypeError
-        If ``qrels`` is not a mapping of mappings, an identifier is no string or a relevance no integer.
+        If ``qrels`` is not a mapping of mappings, an identifier is no string or integer, or a relevance no real number.
     ValueError
         If an identifier is empty or holds whitespace, or a query has no documents.
     OSError
@@ -210,26 +228,31 @@ def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: str | os.PathLike[
     q1 0 d7 2
     q1 0 d9 0
     """
-    _check_table(qrels, "qrels", numbers.Integral)
-    _check_writable(qrels, "qrels")
+    table = _table(qrels, "qrels", "relevance")
+    _check_judgements(table)
+    _check_writable(table, "qrels")
     lines = [
-        f"{query} 0 {document} {int(relevance)}\n"
-        for query, judgements in qrels.items()
+        f"{query} 0 {document} {int(relevance) if relevance == int(relevance) else float(relevance)!r}\n"
+        for query, judgements in table.items()
         for document, relevance in judgements.items()
     ]
     Path(path).write_bytes("".join(lines).encode())
 
 
 def align_run(
-    run: Mapping[str, Mapping[str, float]], qrels: Mapping[str, Mapping[str, int]], *, queries: str = "qrels"
+    run: Mapping[str | int, Mapping[str | int, float]],
+    qrels: Mapping[str | int, Mapping[str | int, float]],
+    *,
+    queries: str = "qrels",
 ) -> AlignedRun:
     """Lay a run and its judgements side by side as the ragged arrays that :func:`evaluate` takes.
 
     Parameters
     ----------
-    run : mapping of str to mapping of str to float
-        The finite score of each retrieved document of each query, as from :func:`read_run`.
-    qrels : mapping of str to mapping of str to int
+    run : mapping of str or int to mapping of str or int to float
+        The finite score of each retrieved document of each query, as from :func:`read_run`. Identifiers that are integers
+        stand for their digits, so that 7 here is "7" in a file.
+    qrels : mapping of str or int to mapping of str or int to int or float
         The relevance of each judged document of each query, as from :func:`read_qrels`.
     queries : {"qrels", "both"}
         Which queries count: all that have judgements (a query that the run leaves out then counts 0, as with
@@ -244,8 +267,8 @@ def align_run(
     Raises
     ------
     TypeError
-        If an argument is not a mapping of mappings, an identifier is no string, a score no real number or a
-        relevance no integer.
+        If an argument is not a mapping of mappings, an identifier is no string or integer, or a score or
+        a relevance no real number.
     ValueError
         If a score is not finite, a relevance does not fit 64 bits, or a choice is none of those above.
 
@@ -267,21 +290,22 @@ def align_run(
     {'map': array([0.25, 0.  ]), 'recall@3': array([0.5, 0. ])}
     """
     check_choice(queries, "queries", ("qrels", "both"))
-    _check_table(run, "run", numbers.Real)
-    _check_table(qrels, "qrels", numbers.Integral)
-    chosen = [query for query in qrels if queries == "qrels" or query in run]
+    retrieved_for, judged_for = _table(run, "run", "score"), _table(qrels, "qrels", "relevance")
+    _check_judgements(judged_for)
+    chosen = [query for query in judged_for if queries == "qrels" or query in retrieved_for]
     documents: list[str] = []
     scores: list[float] = []
-    relevance: list[int] = []
+    relevance: list[int | float] = []
     indptr = [0]
     for query in chosen:
-        retrieved, judgements = run.get(query, {}), qrels[query]
+        retrieved, judgements = retrieved_for.get(query, {}), judged_for[query]
         both = sorted(retrieved.keys() | judgements.keys())
         documents += both
         scores += [retrieved.get(document, -math.inf) for document in both]
         relevance += [judgements.get(document, -1) for document in both]
         indptr.append(len(documents))
-    grades = np.array(relevance, dtype=np.int64)
+    fractions = any(not isinstance(grade, numbers.Integral) for grade in relevance)
+    grades = np.array(relevance, dtype=np.float64 if fractions else np.int64)
     return AlignedRun(
         scores=np.array(scores, dtype=np.float64),
         relevance=np.maximum(grades, 0),
@@ -292,24 +316,52 @@ def align_run(
     )
 
 
-def _lines(
-    path: str | os.PathLike[str], columns: tuple[str, ...]
-) -> Iterator[tuple[list[bytes], Callable[[str], None]]]:
-    """The fields of each line that is not empty, and what raises an error that names the line."""
+def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[bytes, Callable[[str], None]]]:
+    """Each line that is not empty, and what raises an error that names it."""
     number = 0
 
     def fail(message: str) -> None:
         raise ValueError(f"{os.fspath(path)}:{number}: {message}")
 
     with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            fields = line.split()
+        compressed = file.peek(2).startswith(_GZIP)
+        lines = iter(gzip.GzipFile(fileobj=file) if compressed else file)
+        for number in itertools.count(1):
+            try:
+                line = next(lines, None)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                fail(f"the compressed file is damaged: {error}")
+            if line is None:
+                return
             if number == 1 and line.startswith(b"\xef\xbb\xbf"):
                 fail("the file begins with a byte order mark; save it as UTF-8 without one")
-            if len(fields) == len(columns):
-                yield fields, fail
-            elif fields:
-                fail(f"a line must have {len(columns)} columns, {' '.join(columns)}; got {len(fields)}")
+            if line.strip():
+                yield line, fail
+
+
+def _cells(line: bytes) -> list[bytes]:
+    return [cell.strip() for cell in line.split(b"\t")]
+
+
+def _check_columns(fields: list[bytes], columns: tuple[str, ...], fail: Callable[[str], None]) -> None:
+    if len(fields) != len(columns) or not all(fields):
+        table = " (three below a header, separated by tabs, would do)" if columns is _QRELS_COLUMNS else ""
+        fail(
+            f"a line must have {len(columns)} columns, {' '.join(columns)}{table}; got {sum(map(bool, fields))}"
+        )
+
+
+def _relevance(field: bytes) -> int | float | None:
+    """The number that a field spells, an integer if it is whole; None if it is none, or out of range."""
+    whole = _number(int, field)
+    if whole is None:
+        value = _number(float, field)
+        if value is None or not math.isfinite(value):
+            return None
+        if not value.is_integer():
+            return value
+        whole = int(value)
+    return whole if -(2**63) <= whole < 2**63 else None
 
 
 def _number(kind: type[int] | type[float], field: bytes) -> int | float | None:
@@ -335,29 +387,48 @@ def _shown(field: bytes) -> str:
     return repr(field[:40].decode(errors="replace"))
 
 
-def _check_table(table: object, name: str, kind: type) -> None:
-    """An error unless ``table`` maps strings to mappings of strings to finite numbers of a kind."""
+def _table(table: object, name: str, what: str) -> dict[str, dict[str, float]]:
+    """``table`` with identifiers that are strings, or an error unless it maps queries to documents to finite numbers."""
     if not isinstance(table, Mapping):
         raise TypeError(f"{name} must be a mapping of queries to mappings; got {type(table).__name__}")
-    wanted = "integers" if kind is numbers.Integral else "real numbers up to float64"
-    for query, row in table.items():
-        if not isinstance(query, str):
-            raise TypeError(f"the queries of {name} must be strings; got {query!r}")
+    checked = {}
+    for query, row in _by_identifier(table, f"the queries of {name}").items():
+        where = f"{name}[{query!r}]"
         if not isinstance(row, Mapping):
             raise TypeError(
-                f"{name}[{query!r}] must be a mapping of documents to {wanted}; got {type(row).__name__}"
+                f"{where} must be a mapping of documents to real numbers up to float64; got {type(row).__name__}"
             )
-        for wrong in {type(document) for document in row if not isinstance(document, str)}:
-            raise TypeError(f"the documents of {name}[{query!r}] must be strings; got {wrong.__name__}")
+        checked[query] = _by_identifier(row, f"the documents of {where}")
         for found in set(map(type, row.values())):
-            if issubclass(found, bool | np.bool | np.longdouble) or not issubclass(found, kind):
-                raise TypeError(f"{name}[{query!r}] must map documents to {wanted}; got {found.__name__}")
+            if issubclass(found, bool | np.bool | np.longdouble) or not issubclass(found, numbers.Real):
+                raise TypeError(
+                    f"{where} must map documents to real numbers up to float64; got {found.__name__}"
+                )
+        for document, value in checked[query].items():
+            if not _is_finite(value):
+                raise ValueError(f"{where} must be finite; the {what} of {document!r} is {value}")
+    return checked
+
+
+def _by_identifier(row: Mapping, what: str) -> dict:
+    """``row`` by strings; integers become those that a file would hold."""
+    if all(type(key) is str for key in row):
+        return dict(row)
+    for wrong in {type(key) for key in row}:
+        if issubclass(wrong, bool | np.bool) or not issubclass(wrong, str | numbers.Integral):
+            raise TypeError(f"{what} must be strings or integers; got {wrong.__name__}")
+    named = {str(key): value for key, value in row.items()}
+    if len(named) < len(row):
+        raise ValueError(f"{what} must differ as strings too; of {len(row)} only {len(named)} do")
+    return named
+
+
+def _check_judgements(qrels: dict[str, dict[str, float]]) -> None:
+    for query, row in qrels.items():
         for document, value in row.items():
-            if kind is numbers.Real and not _is_finite(value):
-                raise ValueError(f"{name}[{query!r}] must be finite; the score of {document!r} is {value}")
-            if kind is numbers.Integral and not -(2**63) <= value < 2**63:
+            if isinstance(value, numbers.Integral) and not -(2**63) <= value < 2**63:
                 raise ValueError(
-                    f"{name}[{query!r}] must fit 64 bits; the relevance of {document!r} is {value}"
+                    f"qrels[{query!r}] must fit 64 bits; the relevance of {document!r} is {value}"
                 )
 
 

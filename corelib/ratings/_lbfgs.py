@@ -24,7 +24,9 @@ class Point(NamedTuple):
         return float(np.abs(self.precondition(self.gradient)).max())
 
 
-def minimise(evaluate: Callable[[np.ndarray], Point], start: np.ndarray, *, tolerance: float, max_iterations: int):
+def minimise(
+    evaluate: Callable[[np.ndarray], Point], start: np.ndarray, *, tolerance: float, max_iterations: int
+):
     """The first point whose ``step()`` is at most ``tolerance``, or the last one reached, and the iterations it took.
 
     The two-loop recursion around the preconditioner of the point at hand. Source: J. Nocedal and S. Wright, "Numerical
@@ -55,7 +57,9 @@ def _times_inverse_hessian(point: Point, pairs: deque) -> np.ndarray:
     return vector
 
 
-def _line_search(evaluate: Callable[[np.ndarray], Point], point: Point, direction: np.ndarray) -> Point | None:
+def _line_search(
+    evaluate: Callable[[np.ndarray], Point], point: Point, direction: np.ndarray
+) -> Point | None:
     """Halve the step until the objective falls; where rounding hides that, until its slope has flattened."""
     slope, length = point.gradient @ direction, 1.0
     for _ in range(_HALVINGS):

@@ -28,14 +28,21 @@ class BradleyTerryModel:
 
 
 def fit_bradley_terry(
-    winner, loser, players: int, *, weight=None, precision: float = 1e-3, tolerance: float = 1e-10, max_iterations: int = 100
+    winner,
+    loser,
+    players: int,
+    *,
+    weight=None,
+    precision: float = 1e-3,
+    tolerance: float = 1e-10,
+    max_iterations: int = 100,
 ) -> BradleyTerryModel:
     """Strengths that explain the outcomes best, with a Gaussian prior that keeps them finite.
 
     Parameters
     ----------
     winner, loser : array_like of int, shape (games,)
-        Indices of the players; a draw is half a win each way (two rows of weight 0.5).
+        Indices of the players; a draw is half a win each way (two rows of weight 0.5). Without games the prior is returned.
     players : int
         Number of players, at least 2.
     weight : array_like of float, shape (games,), optional
@@ -75,12 +82,18 @@ def fit_bradley_terry(
     loser = check_indices(loser, "loser", below=players, like=("winner", len(winner)))
     if (winner == loser).any():
         raise ValueError(f"loser must differ from winner; {int((winner == loser).sum())} games do not")
-    weight = np.ones(len(winner)) if weight is None else check_reals(weight, "weight", like=("winner", len(winner)))
+    weight = (
+        np.ones(len(winner))
+        if weight is None
+        else check_reals(weight, "weight", like=("winner", len(winner)))
+    )
     if (weight < 0).any():
         raise ValueError(f"weight must not be negative; got {weight.min()}")
     precision = check_real(precision, "precision")
     if precision < 1e-9:
-        raise ValueError(f"precision must be at least 1e-9, or the strengths are not determined; got {precision}")
+        raise ValueError(
+            f"precision must be at least 1e-9, or the strengths are not determined; got {precision}"
+        )
     tolerance = check_real(tolerance, "tolerance")
     max_iterations = check_int(max_iterations, "max_iterations", minimum=1)
 
@@ -98,13 +111,17 @@ def fit_bradley_terry(
         pull, spread = weight * p_upset, weight * p_upset * (1 - p_upset)
         gradient = precision * strength
         gradient += np.bincount(loser, pull, players) - np.bincount(winner, pull, players)
-        hessian = np.diag(precision + np.bincount(loser, spread, players) + np.bincount(winner, spread, players))
+        hessian = np.diag(
+            precision + np.bincount(loser, spread, players) + np.bincount(winner, spread, players)
+        )
         np.subtract.at(hessian, (winner, loser), spread)
         np.subtract.at(hessian, (loser, winner), spread)
         try:
             step = np.linalg.solve(hessian, gradient)
         except np.linalg.LinAlgError as error:
-            raise ValueError("weight is too large beside precision: in float64, a Newton step is singular") from error
+            raise ValueError(
+                "weight is too large beside precision: in float64, a Newton step is singular"
+            ) from error
         scale = 1.0
         while (new_value := objective(strength - scale * step)) > value and scale > 1e-10:
             scale /= 2
@@ -112,6 +129,8 @@ def fit_bradley_terry(
         if np.abs(step).max() <= tolerance:
             break
     else:
-        raise RuntimeError(f"no convergence in {max_iterations} iterations; raise max_iterations or precision")
+        raise RuntimeError(
+            f"no convergence in {max_iterations} iterations; raise max_iterations or precision"
+        )
     covariance = np.linalg.inv(hessian)
     return BradleyTerryModel(strength - strength.mean(), np.sqrt(np.diag(covariance)), iteration)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corelib._checks import check_positive, check_real
-from corelib.kernels import ratings as kernel
+from corelib.engines import ratings as engine
 from corelib.ratings._arrays import check_indices, check_range, check_reals
 
 _SCALE = 173.7178
@@ -49,7 +49,7 @@ def glicko2_period(
     rating, deviation, volatility : array_like of float, shape (players,)
         The state at the start, in -1e5..1e5, 1e-3..1e5 and 1e-6..10. New players have 1500, 350 and 0.06.
     player, opponent : array_like of int, shape (games,)
-        Who met whom. Each game is listed once and changes both sides.
+        Who met whom. Each game is listed once and changes both sides. Without games only deviations change: they grow.
     score : array_like of float, shape (games,)
         What ``player`` scored: 1 for a win, 0.5 for a draw, 0 for a loss; ``opponent`` scored the rest.
     tau : float, default 0.5
@@ -101,5 +101,5 @@ def glicko2_period(
     phi = deviation / _SCALE
     g = 1 / np.sqrt(1 + 3 * (phi / np.pi) ** 2)
     state = np.stack([(rating - _CENTRE) / _SCALE, g], axis=1)
-    gain, phi, volatility = kernel.glicko(state, phi, volatility, player, opponent, score, tau)
+    gain, phi, volatility = engine.glicko(state, phi, volatility, player, opponent, score, tau)
     return GlickoRatings(rating + _SCALE * gain, np.minimum(_SCALE * phi, max_deviation), volatility)

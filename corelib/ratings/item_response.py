@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_positive
-from corelib.kernels import ratings as kernel
+from corelib.engines import ratings as engine
 from corelib.ratings._arrays import check_indices
 from corelib.ratings._lbfgs import Point, minimise
 
@@ -143,20 +144,20 @@ class _Answers:
 
 
 def _dense(responses) -> _Answers:
-    matrix = np.asarray(responses)
-    _check_dtype(matrix)
+    matrix = as_numbers(responses, "responses")
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"responses must have the shape (solvers, items), both at least 1; got {matrix.shape}")
+        raise ValueError(
+            f"responses must have the shape (solvers, items), both at least 1; got {matrix.shape}"
+        )
     missing = np.isnan(matrix) if matrix.dtype.kind == "f" else np.zeros(matrix.shape, dtype=bool)
     if missing.all():
         raise ValueError("responses must hold at least one answer; all are NaN")
-    answers = np.where(missing, kernel.UNANSWERED, _zeros_and_ones(matrix, missing)).astype(np.uint8)
+    answers = np.where(missing, engine.UNANSWERED, _zeros_and_ones(matrix, missing)).astype(np.uint8)
     return _Answers(answers.ravel(), None, None, *matrix.shape)
 
 
 def _sparse(responses, solver, item, shape) -> _Answers:
-    values = np.asarray(responses)
-    _check_dtype(values)
+    values = as_numbers(responses, "responses")
     if values.ndim != 1 or not len(values):
         raise ValueError(f"responses must have the shape (answers,), at least 1; got {values.shape}")
     if not isinstance(shape, tuple) or len(shape) != 2:
@@ -173,15 +174,12 @@ def _sparse(responses, solver, item, shape) -> _Answers:
     return _Answers(_zeros_and_ones(values)[order], start, item, solvers, items)
 
 
-def _check_dtype(array: np.ndarray) -> None:
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"responses must hold numbers or booleans; got dtype {array.dtype}")
-
-
 def _zeros_and_ones(array: np.ndarray, skip=False) -> np.ndarray:
     wrong = ~((array == 0) | (array == 1) | skip)
     if wrong.any():
-        raise ValueError(f"responses must be 0 or 1; {int(wrong.sum())} are not, the first is {array[wrong].flat[0]}")
+        raise ValueError(
+            f"responses must be 0 or 1; {int(wrong.sum())} are not, the first is {array[wrong].flat[0]}"
+        )
     return (array == 1).astype(np.uint8)
 
 
@@ -195,7 +193,9 @@ class _Posterior:
 
     def unpack(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Abilities, difficulties and log discriminations."""
-        ability, difficulty, log_a = np.split(vector, [self.data.solvers, self.data.solvers + self.data.items])
+        ability, difficulty, log_a = np.split(
+            vector, [self.data.solvers, self.data.solvers + self.data.items]
+        )
         return ability, difficulty, log_a if self.two_parameters else np.zeros(self.data.items)
 
     def pack(self, ability, difficulty, log_a) -> np.ndarray:
@@ -205,7 +205,7 @@ class _Posterior:
         """What the kernel says at ``vector``."""
         ability, difficulty, log_a = self.unpack(vector)
         data = self.data
-        return kernel.item_response(data.answers, data.start, data.item, ability, np.exp(log_a), difficulty)
+        return engine.item_response(data.answers, data.start, data.item, ability, np.exp(log_a), difficulty)
 
     def start(self) -> np.ndarray:
         """The log-odds of each solver's right and each item's wrong answers, half an answer added to both counts."""
@@ -219,7 +219,9 @@ class _Posterior:
 
     def evaluate(self, vector: np.ndarray) -> Point:
         nll, pull_ability, pull_difficulty, pull_log_a, *information = self.likelihood(vector)
-        precision = self.pack(*(np.full(len(part), p) for part, p in zip(self.unpack(vector), self.precisions)))
+        precision = self.pack(
+            *(np.full(len(part), p) for part, p in zip(self.unpack(vector), self.precisions))
+        )
         return Point(
             vector,
             nll + (precision * vector**2).sum() / 2,
@@ -232,7 +234,11 @@ class _Posterior:
         together, or (2PL) stretching them while discriminations shrink, changes no probability. Only the priors
         resist, so the curvature in these directions is known."""
         for_ability, for_difficulty, for_log_a = self.precisions
-        of_ability, of_difficulty, of_log_a = of_ability + for_ability, of_difficulty + for_difficulty, of_log_a + for_log_a
+        of_ability, of_difficulty, of_log_a = (
+            of_ability + for_ability,
+            of_difficulty + for_difficulty,
+            of_log_a + for_log_a,
+        )
         ability, difficulty, log_a = self.unpack(vector)
         free = [self.pack(np.ones_like(ability), np.ones_like(difficulty), np.zeros_like(log_a))]
         if self.two_parameters:
@@ -256,7 +262,9 @@ class _Posterior:
         return precondition
 
 
-_LEAST = 1e-10  # of the information: directions with less are taken to have this much, as rounding hides the truth
+_LEAST = (
+    1e-10  # of the information: directions with less are taken to have this much, as rounding hides the truth
+)
 
 
 def _fit(posterior: _Posterior, tolerance: float, max_iterations: int) -> ItemResponseModel:

@@ -64,7 +64,9 @@ def brute(scores, clicks, propensity, k, clip, last_first):
 
 
 documents = st.tuples(
-    st.sampled_from([-math.inf, 0.0, 0.5, 1.0, math.inf]), st.integers(0, 1), st.sampled_from([0.01, 0.3, 1.0])
+    st.sampled_from([-math.inf, 0.0, 0.5, 1.0, math.inf]),
+    st.integers(0, 1),
+    st.sampled_from([0.01, 0.3, 1.0]),
 )
 
 
@@ -101,7 +103,9 @@ def test_users_without_clicks():
 
 def test_propensity_matters_only_where_there_is_a_click():
     assert evaluate_clicks([2.0, 1.0], [0, 1], [0.0, 0.5], ["recall@2"]) == {"recall@2": 1.0}
-    assert evaluate_clicks([2.0, 1.0], [1, 1], [0.0, 0.5], ["dcg@1"], clip=0.25, estimator="unbiased") == {"dcg@1": 4.0}
+    assert evaluate_clicks([2.0, 1.0], [1, 1], [0.0, 0.5], ["dcg@1"], clip=0.25, estimator="unbiased") == {
+        "dcg@1": 4.0
+    }
 
 
 @pytest.mark.parametrize(

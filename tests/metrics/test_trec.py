@@ -1,5 +1,6 @@
 """TREC files: what trec_eval reads comes back, what it would misread is refused with file and line."""
 
+import gzip
 import math
 from collections import OrderedDict
 
@@ -68,8 +69,6 @@ def test_files_are_read_as_trec_eval_reads_them(tmp_path):
         (b"q Q0 d 1 0,5 me", "the score must be a finite number; got '0,5'"),
         (b"q Q0 d 1 1_0 me", "the score must be a finite number; got '1_0'"),
         (b"q Q0 d 1 \xd9\xa1 me", "the score must be a finite number"),
-        (b"q Q0 d one 0.5 me", "the rank must be an integer; got 'one'"),
-        (b"q Q0 d 1.0 0.5 me", "the rank must be an integer; got '1.0'"),
         (b"a Q0 b 9 0.5 me", "document 'b' stands twice under query 'a'"),
         (b"q Q0 \xff 1 0.5 me", "the identifiers must be UTF-8"),
         (b"\xfe Q0 d 1 0.5 me", "the identifiers must be UTF-8"),
@@ -85,16 +84,21 @@ def test_a_bad_line_of_a_run_is_named(tmp_path, line, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"q 0 d", "a line must have 4 columns, query iteration document relevance; got 3"),
+        (
+            b"q 0 d",
+            r"a line must have 4 columns, query iteration document relevance \(three below a header, .*\); got 3",
+        ),
         (b"q 0 d 1 1", "a line must have 4 columns, .*; got 5"),
-        (b"q 0 d 1.0", "the relevance must be an integer of 64 bits; got '1.0'"),
-        (b"q 0 d 1_0", "the relevance must be an integer of 64 bits; got '1_0'"),
-        (b"q 0 d yes", "the relevance must be an integer of 64 bits; got 'yes'"),
+        (b"q 0 d 1_0", "the relevance must be a finite number, an integer of at most 64 bits; got '1_0'"),
+        (b"q 0 d yes", "the relevance must be a finite number, an integer of at most 64 bits; got 'yes'"),
         (
             b"q 0 d 9223372036854775808",
-            "the relevance must be an integer of 64 bits; got '9223372036854775808'",
+            "the relevance must be a finite number, an integer of at most 64 bits; got '9223372036854775808'",
         ),
-        (b"q 0 d " + b"9" * 5000, "the relevance must be an integer of 64 bits; got '9{40}'$"),
+        (
+            b"q 0 d " + b"9" * 5000,
+            "the relevance must be a finite number, an integer of at most 64 bits; got '9{40}'$",
+        ),
         (b"a 1 b 1", "document 'b' stands twice under query 'a'"),
         (b"q 0 \xff 1", "the identifiers must be UTF-8"),
     ],
@@ -121,13 +125,38 @@ GOOD_RUN, GOOD_QRELS = {"q": {"d": 1.0}}, {"q": {"d": 1}}
     [
         (None, TypeError, "run must be a mapping of queries to mappings; got NoneType"),
         ([("q", {})], TypeError, "run must be a mapping of queries to mappings; got list"),
-        ({1: {"d": 1.0}}, TypeError, "the queries of run must be strings; got 1"),
-        ({"q": [1.0]}, TypeError, r"run\['q'\] must be a mapping of documents to real numbers up to float64; got list"),
-        ({"q": {3: 1.0}}, TypeError, r"the documents of run\['q'\] must be strings; got int"),
-        ({"q": {"d": "1"}}, TypeError, r"run\['q'\] must map documents to real numbers up to float64; got str"),
-        ({"q": {"d": True}}, TypeError, r"run\['q'\] must map documents to real numbers up to float64; got bool"),
-        ({"q": {"d": np.True_}}, TypeError, r"run\['q'\] must map documents to real numbers up to float64; got bool"),
-        ({"q": {"d": np.longdouble(1)}}, TypeError, r"run\['q'\] must map documents to real numbers up to float64; got longdouble"),
+        ({1.0: {"d": 1.0}}, TypeError, "the queries of run must be strings or integers; got float"),
+        (
+            {"q": [1.0]},
+            TypeError,
+            r"run\['q'\] must be a mapping of documents to real numbers up to float64; got list",
+        ),
+        ({"q": {True: 1.0}}, TypeError, r"the documents of run\['q'\] must be strings or integers; got bool"),
+        (
+            {"q": {3: 1.0, "3": 2.0}},
+            ValueError,
+            r"the documents of run\['q'\] must differ as strings too; of 2 only 1 do",
+        ),
+        (
+            {"q": {"d": "1"}},
+            TypeError,
+            r"run\['q'\] must map documents to real numbers up to float64; got str",
+        ),
+        (
+            {"q": {"d": True}},
+            TypeError,
+            r"run\['q'\] must map documents to real numbers up to float64; got bool",
+        ),
+        (
+            {"q": {"d": np.True_}},
+            TypeError,
+            r"run\['q'\] must map documents to real numbers up to float64; got bool",
+        ),
+        (
+            {"q": {"d": np.longdouble(1)}},
+            TypeError,
+            r"run\['q'\] must map documents to real numbers up to float64; got longdouble",
+        ),
         ({"q": {"d": 1.0, "e": math.nan}}, ValueError, r"run\['q'\] must be finite; the score of 'e' is nan"),
         ({"q": {"d": 10**400}}, ValueError, r"run\['q'\] must be finite; the score of 'd' is 10000"),
         ({"q": {"d": -math.inf}}, ValueError, r"run\['q'\] must be finite; the score of 'd' is -inf"),
@@ -145,8 +174,17 @@ def test_bad_runs_are_refused(tmp_path, run, error, message):
     ("qrels", "error", "message"),
     [
         (3, TypeError, "qrels must be a mapping of queries to mappings; got int"),
-        ({"q": {"d": 1.0}}, TypeError, r"qrels\['q'\] must map documents to integers; got float"),
-        ({"q": {"d": False}}, TypeError, r"qrels\['q'\] must map documents to integers; got bool"),
+        ({"q": {"d": math.nan}}, ValueError, r"qrels\['q'\] must be finite; the relevance of 'd' is nan"),
+        (
+            {"q": {"d": "1"}},
+            TypeError,
+            r"qrels\['q'\] must map documents to real numbers up to float64; got str",
+        ),
+        (
+            {"q": {"d": False}},
+            TypeError,
+            r"qrels\['q'\] must map documents to real numbers up to float64; got bool",
+        ),
         (
             {"q": {"d": 2**63}},
             ValueError,
@@ -255,3 +293,94 @@ def test_alignment_places_every_document():
 def test_choice_of_queries_is_checked():
     with pytest.raises(ValueError, match="queries must be one of 'qrels', 'both'; got 'run'"):
         metrics.align_run(GOOD_RUN, GOOD_QRELS, queries="run")
+
+
+@pytest.mark.parametrize("rank", ["1.0", "-", "NaN", "one", "1e3", "0"])
+def test_ranks_do_not_count(tmp_path, rank):
+    path = tmp_path / "run"
+    path.write_text(f"q Q0 a {rank} 0.5 me\nq Q0 b {rank} 2.5 me\n")
+    assert metrics.read_run(path) == {"q": {"a": 0.5, "b": 2.5}}
+
+
+def test_grades_may_be_fractions(tmp_path):
+    path = tmp_path / "qrels"
+    path.write_text("q 0 a 0.5\nq 0 b 2.0\nq 0 c -1e-1\nq 0 d 1e0\n")
+    qrels = metrics.read_qrels(path)
+    assert qrels == {"q": {"a": 0.5, "b": 2, "c": -0.1, "d": 1}}
+    assert {type(grade) for grade in (qrels["q"]["b"], qrels["q"]["d"])} == {int}
+    metrics.write_qrels(qrels, path)
+    assert metrics.read_qrels(path) == qrels and " 2\n" in path.read_text()
+    aligned = metrics.align_run({"q": {"a": 1.0, "z": 2.0}}, qrels)
+    assert aligned.relevance.dtype == np.float64
+    np.testing.assert_array_equal(aligned.relevance, [0.5, 2, 0, 1, 0])
+    np.testing.assert_array_equal(aligned.judged, [True, True, False, True, False])
+
+
+def test_compressed_files_are_read_like_others(tmp_path):
+    plain, packed = tmp_path / "plain", tmp_path / "packed"  # its first bytes tell, not its name
+    for text, read in (
+        ("q Q0 d 1 0.5 me\n\nq Q0 e 2 0.25 me", metrics.read_run),
+        ("q 0 d 1\n", metrics.read_qrels),
+    ):
+        plain.write_text(text)
+        packed.write_bytes(gzip.compress(text.encode()))
+        assert read(packed) == read(plain)
+    packed.write_bytes(gzip.compress(b"q Q0 d 1 0.5 me\nq Q0 d 2 0.5 me\n"))
+    with pytest.raises(ValueError, match="packed:2: document 'd' stands twice"):
+        metrics.read_run(packed)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-9], lambda b: b[:30] + b"x" * 20 + b[50:], lambda b: b[:-6] + b"xxxxxx"]
+)
+def test_damaged_compressed_files_are_named(tmp_path, damage):
+    path = tmp_path / "my.run.gz"
+    path.write_bytes(
+        damage(gzip.compress("".join(f"q Q0 d{i} 1 {i * 0.37} me\n" for i in range(500)).encode()))
+    )
+    with pytest.raises(ValueError, match=r"my\.run\.gz:\d+: "):
+        metrics.read_run(path)
+
+
+@pytest.mark.parametrize("header", ["query-id\tcorpus-id\tscore", "query_id\tdoc_id\trelevance"])
+def test_tables_of_beir_are_read(tmp_path, header):
+    path = tmp_path / "test.tsv"
+    path.write_bytes(f"{header}\r\n1\tMED-10\t1\r\n1\ta document\t0.5\r\n\r\n2\t31715818\t2\r\n".encode())
+    assert metrics.read_qrels(path) == {"1": {"MED-10": 1, "a document": 0.5}, "2": {"31715818": 2}}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1\td", "a line must have 3 columns, query document relevance; got 2"),
+        ("1 0 d 1", "a line must have 3 columns, query document relevance; got 1"),
+        ("\td\t1", "a line must have 3 columns, query document relevance; got 2"),
+        ("1\td\tgood", "the relevance must be a finite number, .*; got 'good'"),
+        ("1\tb\t2", "document 'b' stands twice under query '1'"),
+    ],
+)
+def test_a_bad_line_of_a_table_is_named(tmp_path, line, message):
+    path = tmp_path / "my.tsv"
+    path.write_text(f"query-id\tcorpus-id\tscore\n1\tb\t1\n{line}\n")
+    with pytest.raises(ValueError, match=rf"my\.tsv:3: {message}"):
+        metrics.read_qrels(path)
+
+
+def test_three_columns_need_a_header(tmp_path):
+    path = tmp_path / "my.tsv"
+    path.write_text("1\tb\t1\n")
+    with pytest.raises(
+        ValueError, match=r"my\.tsv:1: .*three below a header, separated by tabs, would do\); got 3"
+    ):
+        metrics.read_qrels(path)
+
+
+def test_identifiers_may_be_integers_and_meet_those_of_files(tmp_path):
+    run, qrels = {1: {10: 0.5, np.int64(9): 1.5}}, {"1": {"9": 1, "11": 1}}
+    aligned = metrics.align_run(run, qrels)
+    assert aligned.queries == ["1"] and aligned.documents == ["10", "11", "9"]
+    np.testing.assert_array_equal(aligned.scores, [0.5, -math.inf, 1.5])
+    metrics.write_run(run, tmp_path / "run")
+    assert metrics.read_run(tmp_path / "run") == {"1": {"10": 0.5, "9": 1.5}}
+    metrics.write_qrels({1: {2: 3}}, tmp_path / "qrels")
+    assert metrics.read_qrels(tmp_path / "qrels") == {"1": {"2": 3}}

@@ -42,7 +42,12 @@ def glicko2_one_player(r, rd, vol, opponents, tau):
 
 def test_glicko_worked_example():
     new = glicko2_period(
-        [1500, 1400, 1550, 1700], [200, 30, 100, 300], [0.06] * 4, player=[0, 0, 0], opponent=[1, 2, 3], score=[1, 0, 0]
+        [1500, 1400, 1550, 1700],
+        [200, 30, 100, 300],
+        [0.06] * 4,
+        player=[0, 0, 0],
+        opponent=[1, 2, 3],
+        score=[1, 0, 0],
     )
     assert new.rating[0] == pytest.approx(1464.06, abs=0.01)
     assert new.deviation[0] == pytest.approx(151.52, abs=0.01)
@@ -54,7 +59,9 @@ def test_glicko_agrees_with_one_player_at_a_time(seed):
     rng = np.random.default_rng(seed)
     n, games = 12, 40
     rating, deviation = rng.normal(1500, 300, n), rng.uniform(30, 350, n)
-    volatility = rng.uniform(0.03, 0.3, n)  # with upsets: both start brackets of the volatility equation occur
+    volatility = rng.uniform(
+        0.03, 0.3, n
+    )  # with upsets: both start brackets of the volatility equation occur
     player = rng.integers(0, n - 1, games)
     opponent = (player + rng.integers(1, n - 1, games)) % (n - 1)  # the last player rests
     score = rng.choice([0, 0.5, 1], games)
@@ -77,7 +84,9 @@ def test_results_do_not_depend_on_the_number_of_threads():
     for threads in (1, 2, 3):
         with threadpool_limits(threads):
             new, fit = glicko2_period(*start, **games), fit_item_response(answers, model="2pl")
-        results.append([new.rating, new.deviation, new.volatility, fit.ability, fit.difficulty, fit.discrimination])
+        results.append(
+            [new.rating, new.deviation, new.volatility, fit.ability, fit.difficulty, fit.discrimination]
+        )
     for other in results[1:]:
         for a, b in zip(results[0], other):
             np.testing.assert_array_equal(a, b)
@@ -95,7 +104,12 @@ def test_glicko_rest_widens_up_to_the_cap():
     ("change", "error", "message"),
     [
         (dict(rating=[1500.0, np.nan]), ValueError, "rating must be finite"),
-        (dict(rating=["a", "b"]), TypeError, "rating must hold real numbers"),
+        (
+            dict(rating=["a", "b"]),
+            TypeError,
+            "rating must hold bool, integer, float32 or float64 numbers; got dtype <U1",
+        ),
+        (dict(rating=[True, False]), TypeError, "rating must hold real numbers; got dtype bool"),
         (dict(rating=[[1500.0, 1500.0]]), ValueError, "rating must be 1-dimensional"),
         (dict(deviation=[350.0]), ValueError, r"deviation must have as many entries as rating \(2\); got 1"),
         (dict(deviation=[350.0, 0.0]), ValueError, "deviation must lie in 0.001..100000; got 0..350"),
@@ -112,7 +126,12 @@ def test_glicko_rest_widens_up_to_the_cap():
 )
 def test_glicko_refuses(change, error, message):
     arguments = dict(
-        rating=[1500.0, 1500.0], deviation=[350.0, 350.0], volatility=[0.06, 0.06], player=[0], opponent=[1], score=[1.0]
+        rating=[1500.0, 1500.0],
+        deviation=[350.0, 350.0],
+        volatility=[0.06, 0.06],
+        player=[0],
+        opponent=[1],
+        score=[1.0],
     )
     with pytest.raises(error, match=message):
         glicko2_period(**arguments | change)
@@ -147,7 +166,11 @@ def test_bradley_terry_survives_a_perfect_record():
         (dict(winner=[0], loser=[1], players=1), ValueError, "players must be at least 2"),
         (dict(winner=[0], loser=[1], players=2, weight=[-1.0]), ValueError, "weight must not be negative"),
         (dict(winner=[0], loser=[1], players=2, precision=0), ValueError, "precision must be at least 1e-9"),
-        (dict(winner=[0] * 9, loser=[1] * 9, players=2, max_iterations=1), RuntimeError, "no convergence in 1"),
+        (
+            dict(winner=[0] * 9, loser=[1] * 9, players=2, max_iterations=1),
+            RuntimeError,
+            "no convergence in 1",
+        ),
     ],
 )
 def test_bradley_terry_refuses(arguments, error, message):
@@ -157,7 +180,11 @@ def test_bradley_terry_refuses(arguments, error, message):
 
 def simulate(solvers=40, items=150, seed=0, spread=0.3):
     rng = np.random.default_rng(seed)
-    ability, difficulty, a = rng.normal(size=solvers), rng.normal(size=items), np.exp(spread * rng.normal(size=items))
+    ability, difficulty, a = (
+        rng.normal(size=solvers),
+        rng.normal(size=items),
+        np.exp(spread * rng.normal(size=items)),
+    )
     p = 1 / (1 + np.exp(-a * (ability[:, None] - difficulty)))
     return (rng.random(p.shape) < p).astype(np.uint8), ability, difficulty, a
 
@@ -203,7 +230,9 @@ def test_item_response_agrees_with_a_general_optimiser(model):
 
 def test_item_response_takes_about_twenty_passes_to_the_mode():
     answers, *_ = simulate(300, 200)
-    rough, exact = (fit_item_response(answers, model="2pl", tolerance=tolerance) for tolerance in (1e-3, 1e-10))
+    rough, exact = (
+        fit_item_response(answers, model="2pl", tolerance=tolerance) for tolerance in (1e-3, 1e-10)
+    )
     assert exact.iterations <= 40
     assert np.abs(rough.difficulty - exact.difficulty).max() < 2e-3  # the tolerance is about the error
 
@@ -227,7 +256,9 @@ def test_sparse_and_dense_answers_give_the_same_fit(model):
     shuffled = rng.permutation(len(solver))
     solver, item = solver[shuffled], item[shuffled]
     dense = fit_item_response(matrix, model=model)
-    sparse = fit_item_response(answers[solver, item], solver=solver, item=item, shape=answers.shape, model=model)
+    sparse = fit_item_response(
+        answers[solver, item], solver=solver, item=item, shape=answers.shape, model=model
+    )
     for name in ("ability", "ability_error", "difficulty", "difficulty_error", "discrimination"):
         np.testing.assert_allclose(getattr(sparse, name), getattr(dense, name), atol=1e-5)
 
@@ -265,7 +296,7 @@ def test_responses_are_left_alone():
     ("arguments", "error", "message"),
     [
         (dict(responses=[[0, 2]]), ValueError, "responses must be 0 or 1; 1 are not, the first is 2"),
-        (dict(responses=[["a"]]), TypeError, "responses must hold numbers or booleans"),
+        (dict(responses=[["a"]]), TypeError, "responses must hold bool, integer"),
         (dict(responses=[0, 1]), ValueError, r"responses must have the shape \(solvers, items\)"),
         (dict(responses=np.zeros((0, 3))), ValueError, r"both at least 1; got \(0, 3\)"),
         (dict(responses=[[np.nan]]), ValueError, "at least one answer; all are NaN"),
@@ -274,12 +305,68 @@ def test_responses_are_left_alone():
         (dict(responses=[1], solver=[0]), ValueError, "solver and item must be given together"),
         (dict(responses=[1], solver=[0], item=[0]), ValueError, r"shape must be \(solvers, items\)"),
         (dict(responses=[1], solver=[1], item=[0], shape=(1, 1)), ValueError, "solver must lie in 0..0"),
-        (dict(responses=[1, 1], solver=[0, 0], item=[0, 0], shape=(1, 1)), ValueError, "1 answers come again"),
+        (
+            dict(responses=[1, 1], solver=[0, 0], item=[0, 0], shape=(1, 1)),
+            ValueError,
+            "1 answers come again",
+        ),
         (dict(responses=[[1, 0]], model="3pl"), ValueError, "model must be one of '1pl', '2pl'; got '3pl'"),
-        (dict(responses=[[1, 0]], ability_precision=0), ValueError, "ability_precision must be greater than 0"),
+        (
+            dict(responses=[[1, 0]], ability_precision=0),
+            ValueError,
+            "ability_precision must be greater than 0",
+        ),
         (dict(responses=simulate()[0], max_iterations=1), RuntimeError, "no convergence"),
     ],
 )
 def test_item_response_refuses(arguments, error, message):
     with pytest.raises(error, match=message):
         fit_item_response(**arguments)
+
+
+@pytest.mark.parametrize("nothing", [[], np.array([]), np.array([], dtype=np.uint8), torch.tensor([])])
+def test_a_period_without_games_only_widens_the_deviations(nothing):
+    new = glicko2_period([1500, 1600], [200, 350], [0.06, 0.1], nothing, nothing, nothing)
+    np.testing.assert_array_equal(new.rating, [1500, 1600])
+    np.testing.assert_array_equal(new.volatility, [0.06, 0.1])
+    alone = [
+        glicko2_one_player(r, rd, vol, [], 0.5)[1] for r, rd, vol in ((1500, 200, 0.06), (1600, 350, 0.1))
+    ]
+    np.testing.assert_allclose(new.deviation, np.minimum(alone, 350), rtol=1e-14)
+    assert glicko2_period(*[nothing] * 6).rating.shape == (0,)
+
+
+@pytest.mark.parametrize("nothing", [[], np.array([]), torch.tensor([])])
+def test_without_games_the_strengths_are_the_prior(nothing):
+    model = fit_bradley_terry(nothing, nothing, 3, precision=0.25, weight=nothing)
+    np.testing.assert_array_equal(model.strength, [0, 0, 0])
+    np.testing.assert_allclose(model.standard_error, 2, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+def test_players_of_every_integer_type(dtype):
+    winner, loser = np.array([0, 0, 1], dtype=dtype), np.array([1, 2, 2], dtype=dtype)
+    wanted = fit_bradley_terry([0, 0, 1], [1, 2, 2], 3).strength
+    np.testing.assert_array_equal(fit_bradley_terry(winner, loser, 3).strength, wanted)
+    state = [1500, 1500, 1500], [200, 200, 200], [0.06] * 3
+    found = glicko2_period(*state, winner, loser, np.ones(3, dtype=dtype))
+    np.testing.assert_array_equal(
+        found.rating, glicko2_period(*state, [0, 0, 1], [1, 2, 2], [1, 1, 1]).rating
+    )
+
+
+def test_tensors_of_half_precision_are_read_exactly():
+    answers = torch.tensor([[1, 0], [0, 1], [1, 1]])
+    wanted = fit_item_response(answers.numpy())
+    for other in (
+        answers.bfloat16().requires_grad_(),
+        answers.half(),
+        answers.bool(),
+        answers.to(torch.uint8),
+    ):
+        np.testing.assert_array_equal(fit_item_response(other).ability, wanted.ability)
+    weight = torch.tensor([0.5, 0.25], dtype=torch.bfloat16)
+    np.testing.assert_array_equal(
+        fit_bradley_terry(torch.tensor([0, 1]), torch.tensor([1, 0]), 2, weight=weight).strength,
+        fit_bradley_terry([0, 1], [1, 0], 2, weight=[0.5, 0.25]).strength,
+    )

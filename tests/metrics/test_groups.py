@@ -19,7 +19,10 @@ def brute(s):
     """The fields of one group from their definitions; ``matching`` is None where the best total is tied."""
     images, captions = s.shape
     truth = tuple(range(images))
-    totals = {p: sum(float(s[i, j]) for i, j in enumerate(p)) for p in itertools.permutations(range(captions), images)}
+    totals = {
+        p: sum(float(s[i, j]) for i, j in enumerate(p))
+        for p in itertools.permutations(range(captions), images)
+    }
     first, second = sorted(totals.values(), reverse=True)[:2]
     text = all(s[i, i] > s[i, j] for i in truth for j in range(captions) if j != i)
     image = all(s[i, i] > s[j, i] for i in truth for j in truth if j != i)
@@ -38,7 +41,9 @@ def brute(s):
 @st.composite
 def similarities(draw):
     shape = (draw(st.integers(1, 4)), *draw(st.sampled_from(SHAPES)))
-    values = draw(st.sampled_from([st.integers(-2, 2).map(float), st.floats(-1e6, 1e6), st.floats(0, 1, width=32)]))
+    values = draw(
+        st.sampled_from([st.integers(-2, 2).map(float), st.floats(-1e6, 1e6), st.floats(0, 1, width=32)])
+    )
     dtype = draw(st.sampled_from([np.float64, np.float32]))
     return draw(arrays(np.float64, shape, elements=values)).astype(dtype)
 
