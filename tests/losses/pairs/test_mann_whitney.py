@@ -388,7 +388,7 @@ GOOD = T([1.0, 2.0])
         ({"temperature": -1.0}, ValueError, "^temperature must be greater than 0"),
         ({"temperature": float("nan")}, ValueError, "^temperature must be finite"),
         ({"temperature": "1"}, TypeError, "^temperature must be a real number; got str"),
-        ({"temperature": T(1.0)}, TypeError, "^temperature must be a real number; got Tensor"),
+        ({"temperature": torch.ones(2)}, TypeError, "^temperature must be one real number; got shape"),
         ({"temperature": 1e-40}, ValueError, "^temperature must lie between 1e-37 and 1e280"),
         ({"temperature": 1e300}, ValueError, "^temperature must lie between"),
         ({"reduction": "none"}, ValueError, "^reduction must be one of 'mean', 'sum'; got 'none'"),
