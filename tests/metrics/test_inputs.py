@@ -162,19 +162,21 @@ def test_bad_gain():
     ["ndcg@0", "ndcg@-1", "ndcg@1.5", "ndcg@", "@10", "hit", "", "NDCG", " map", "map ", 10, None, b"map"],
 )
 def test_unknown_metrics(name):
-    with pytest.raises(ValueError, match="a metric must be one of ndcg, dcg, map.*; got"):
+    with pytest.raises(
+        ValueError, match="metrics must be of ndcg, dcg, map, .*with a cutoff as in ndcg@10 where wanted; got"
+    ):
         metrics.evaluate(**GOOD, metrics=["map", name])
 
 
 @pytest.mark.parametrize("name", ["p", "precision", "recall", "r", "hit_rate", "success"])
 def test_metrics_that_need_a_cutoff(name):
-    with pytest.raises(ValueError, match=f"'{name}' needs a cutoff, as in '{name}@10'"):
+    with pytest.raises(ValueError, match=f"metrics must have a cutoff, as in '{name}@10', for '{name}'; got"):
         metrics.evaluate(**GOOD, metrics=[name])
 
 
 @pytest.mark.parametrize("name", ["r_precision", "rprec", "rbp", "bpref"])
 def test_metrics_without_a_cutoff(name):
-    with pytest.raises(ValueError, match=f"'{name}@10' takes no cutoff; the metric is '{name}'"):
+    with pytest.raises(ValueError, match=f"metrics must have no cutoff for '{name}'; got '{name}@10'"):
         metrics.evaluate(**GOOD, metrics=[f"{name}@10"])
 
 
