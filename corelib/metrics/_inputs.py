@@ -69,6 +69,13 @@ def check_queries(scores: np.ndarray, other: np.ndarray, name: str, indptr: obje
     return np.ascontiguousarray(pointers, dtype=np.int64)
 
 
+def bounds_of(score: np.ndarray, indptr: np.ndarray | None) -> np.ndarray:
+    """Where in the flattened scores each query begins, and where the last one ends."""
+    if indptr is not None:
+        return indptr
+    return np.arange((len(score) if score.ndim == 2 else 1) + 1) * score.shape[-1]
+
+
 def check_empty(value: object) -> float:
     """``value`` as a float, which may be NaN."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

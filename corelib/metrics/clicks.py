@@ -9,13 +9,14 @@ from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_real
 from corelib.metrics._inputs import (
     as_scores,
+    bounds_of,
     check_empty,
     check_queries,
     check_reduce,
     reduced,
     refuse_nan_scores,
 )
-from corelib.metrics._lists import bounds_of, ranked_lists
+from corelib.metrics._lists import ranked_lists
 from corelib.metrics._names import parse_names
 
 _ESTIMATORS = ("self-normalized", "unbiased")

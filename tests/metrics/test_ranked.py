@@ -496,44 +496,6 @@ def test_forms_of_input_do_not_matter_to_the_further_metrics():
     )
 
 
-@pytest.mark.parametrize("ties", ["reverse", "order", "average"])
-def test_evaluate_knows_every_name(ties):
-    rng = np.random.default_rng(4)
-    scores, relevance = rng.integers(0, 5, (30, 7)) / 4, rng.integers(0, 4, (30, 7))
-    judged = (rng.random((30, 7)) < 0.7) | (relevance > 0)
-    options = {"ties": ties, "empty": 0.25}
-    err = dict(options, max_relevance=3)
-    binary = dict(options, min_relevance=2.0)
-    expected = {
-        "mrr": metrics.reciprocal_rank(scores, relevance, **binary),
-        "hit_rate@2": metrics.hit_rate(scores, relevance, 2, **binary),
-        "success@1": metrics.hit_rate(scores, relevance, 1, **binary),
-        "r_precision": metrics.r_precision(scores, relevance, **binary),
-        "rprec": metrics.r_precision(scores, relevance, **binary),
-        "rbp": metrics.rank_biased_precision(scores, relevance, persistence=0.7, **binary),
-        "rank_biased_precision": metrics.rank_biased_precision(scores, relevance, persistence=0.7, **binary),
-        "err": metrics.expected_reciprocal_rank(scores, relevance, **err),
-        "err@2": metrics.expected_reciprocal_rank(scores, relevance, 2, **err),
-        "expected_reciprocal_rank@3": metrics.expected_reciprocal_rank(scores, relevance, 3, **err),
-        "bpref": metrics.bpref(scores, relevance, judged, **binary),
-    }
-    wanted = [*expected][::-1]
-    found = metrics.evaluate(
-        scores,
-        relevance,
-        wanted,
-        judged=judged,
-        max_relevance=3,
-        persistence=0.7,
-        min_relevance=2.0,
-        **options,
-    )
-    assert list(found) == wanted
-    for name, values in expected.items():
-        np.testing.assert_array_equal(found[name], values, err_msg=name)
-    assert isinstance(metrics.evaluate([3, 2, 1], [0, 1, 0], ["hit_rate@1"])["hit_rate@1"], float)
-
-
 def test_trec_eval_agrees():
     rng = np.random.default_rng(1)
     names = [f"d{i:02d}" for i in range(40)]
