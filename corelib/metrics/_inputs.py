@@ -126,10 +126,11 @@ def reduced(
     if reduce is None:
         return values
     defined = ~np.isnan(values)
+    values = values[defined]
     if weights is None:
-        return float(values[defined].mean()) if defined.any() else float("nan")
+        return float(values.mean()) if values.size else float("nan")
     total = weights[defined].sum()
-    return float(values[defined] @ weights[defined] / total) if total else float("nan")
+    return float(values @ weights[defined] / total) if total else float("nan")
 
 
 def place(array: np.ndarray, indptr: np.ndarray | None, query: int) -> tuple[np.ndarray, str]:

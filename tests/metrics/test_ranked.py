@@ -349,13 +349,25 @@ def test_large_grades_are_not_merged():
     )
 
 
-def test_min_relevance_moves_the_line():
-    scores, relevance = queries(np.random.default_rng(12), 20, 50)
-    names = ["map", "mrr", "p@5", "recall@5"]
-    found = metrics.evaluate(scores, relevance, names, min_relevance=2.5)
-    binary = metrics.evaluate(scores, relevance >= 3, names)
+@pytest.mark.parametrize("ties", ["reverse", "order", "average"])
+def test_min_relevance_moves_the_line(ties):
+    rng = np.random.default_rng(12)
+    scores, relevance = queries(rng, 20, 50, distinct=ties != "average")
+    judged = (rng.random(scores.shape) < 0.5) | (relevance >= 3)
+    names = ["map", "mrr", "p@5", "recall@5", "hit_rate@2", "r_precision", "rbp", "bpref"]
+    found = metrics.evaluate(scores, relevance, names, min_relevance=2.5, ties=ties, judged=judged)
+    binary = metrics.evaluate(scores, relevance >= 3, names, ties=ties, judged=judged)
     for name in names:
-        np.testing.assert_array_equal(found[name], binary[name])
+        np.testing.assert_allclose(found[name], binary[name], rtol=1e-14)
+
+
+@pytest.mark.parametrize("ties", ["reverse", "order"])
+def test_expected_reciprocal_rank_of_fractional_grades(ties):
+    rng = np.random.default_rng(33)
+    scores, grades = rng.integers(0, 9, 40).astype(float), rng.choice([0, 0.25, 1.3, 2.9], 40)
+    wanted = further(list(zip(scores, grades, np.ones(40), strict=True)), ties)[3]
+    found = metrics.expected_reciprocal_rank(scores, grades, max_relevance=3, ties=ties)
+    assert found == pytest.approx(wanted, rel=1e-13)
 
 
 def test_queries_without_relevant_documents_get_the_value_asked_for():
