@@ -20,8 +20,7 @@ PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md tools/ledger.py $(she
 	$(shell find book -type f -not -name ledger.md -not -name self-tests.md -not -path '*/.ipynb_checkpoints/*')
 
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
-UNIT_TESTS := $(addprefix ../../,$(wildcard tests/test_losses_*.py tests/test_metrics*.py tests/test_score*.py \
-	tests/test_ratings.py tests/test_bad_input.py))
+UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics ratings api test_search.py)
 
 .PHONY: book test serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations clean help
 
@@ -72,7 +71,7 @@ wheel: $(BUILD)/requirements
 	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
 
 test-wheel: wheel $(BUILD)/test-requirements
-	$(PY) -m pip install --quiet --no-deps --target build/wheel/site build/wheel/corelib-*.whl
+	$(PY) -m pip install --quiet --no-deps --target build/wheel/site build/wheel/keeping_score-*.whl
 	cd build/wheel && PYTHONPATH=site CORELIB_EXPECTED=site $(ONE_THREAD) \
 		../../$(PY) -P -m pytest -q -n $(JOBS) --rootdir=../.. -p no:cacheprovider $(UNIT_TESTS)
 
@@ -109,7 +108,7 @@ $(BUILD)/requirements: pyproject.toml constraints.txt | $(PY)
 	@mkdir -p $(BUILD)
 	$(PIP_INSTALL) setuptools cython
 	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
-	$(PIP_INSTALL) --no-build-isolation -e ".[book]"
+	$(PIP_INSTALL) --no-build-isolation -e ".[site]"
 	@touch $@
 
 $(BUILD)/test-requirements: $(BUILD)/requirements

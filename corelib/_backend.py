@@ -1,6 +1,8 @@
 """Which implementation runs, and on what: ``set_backend``, ``get_backend`` and ``info``."""
 
+import contextlib
 import platform
+from collections.abc import Iterator
 
 from corelib._checks import check_choice
 
@@ -32,6 +34,25 @@ def get_backend() -> str:
     return _current
 
 
+@contextlib.contextmanager
+def using(name: str) -> Iterator[None]:
+    """``set_backend(name)`` within a ``with`` block, and what was chosen before after it.
+
+    Examples
+    --------
+    >>> import corelib
+    >>> with corelib.using("torch"):
+    ...     print(corelib.get_backend())
+    torch
+    """
+    before = _current
+    set_backend(name)
+    try:
+        yield
+    finally:
+        set_backend(before)
+
+
 def use_torch(device_type: str) -> bool:
     """Whether tensors on ``device_type`` ("cpu", "cuda", ...) go to the plain torch implementation."""
     if device_type == "cpu":
@@ -56,7 +77,8 @@ def info() -> Info:
     -------
     Info
         A dictionary of strings: versions; the backend and what it means; the instruction set of the compiled
-        kernels; their threads, and whether they share torch's OpenMP runtime (two pools slow each other down);
+        kernels; their threads (one in a forked child, whose parent's threads do not exist there), and whether they
+        share torch's OpenMP runtime (two pools slow each other down);
         every BLAS and OpenMP thread pool of the process; whether torch sees a GPU, and which implementation tensors on it get.
 
     Examples
@@ -68,16 +90,14 @@ def info() -> Info:
     import numpy
     import torch
 
-    from corelib import __version__
-    from corelib.kernels import OPENMP_RUNTIME, cpu
+    from corelib._version import __version__
+    from corelib.kernels import cpu
 
     meaning = {
         "auto": "compiled kernels on the CPU, plain torch elsewhere",
         "compiled": "compiled kernels on the CPU, an error elsewhere",
         "torch": "plain torch everywhere",
     }
-    threads = cpu.openmp_threads()
-    runtime = f"torch's {OPENMP_RUNTIME.name}" if OPENMP_RUNTIME else "the system's OpenMP"
     gpu = (
         f"{torch.cuda.get_device_name()}: plain torch (there are no CUDA kernels yet)"
         if torch.cuda.is_available()
@@ -91,11 +111,23 @@ def info() -> Info:
             "torch": torch.__version__,
             "backend": f"{_current}: {meaning[_current]}",
             "instruction set": cpu.instruction_set(),
-            "kernel threads": f"{threads} (in {runtime})" if threads else "1 (built without OpenMP)",
+            "kernel threads": _kernel_threads(),
             "thread pools": _thread_pools(),
             "GPU": gpu,
         }
     )
+
+
+def _kernel_threads() -> str:
+    from corelib.kernels import OPENMP_RUNTIME, cpu
+
+    threads = cpu.openmp_threads()
+    if not threads:
+        return "1 (built without OpenMP)"
+    if cpu.in_forked_child():
+        return "1 (forked child)"
+    runtime = f"torch's {OPENMP_RUNTIME.name}" if OPENMP_RUNTIME else "the system's OpenMP"
+    return f"{threads} (in {runtime})"
 
 
 def _thread_pools() -> str:
@@ -103,4 +135,6 @@ def _thread_pools() -> str:
         from threadpoolctl import threadpool_info
     except ImportError:
         return "unknown (install threadpoolctl to see them)"
-    return ", ".join(f"{pool['internal_api']} x {pool['num_threads']}" for pool in threadpool_info()) or "none"
+    return (
+        ", ".join(f"{pool['internal_api']} x {pool['num_threads']}" for pool in threadpool_info()) or "none"
+    )

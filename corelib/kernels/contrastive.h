@@ -11,6 +11,7 @@
 
 #include "blocks.h"
 #include "simd.h"
+#include "threads.h"
 #include "vecmath.h"
 
 #define KS_REAL float

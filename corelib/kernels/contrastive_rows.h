@@ -95,7 +95,7 @@ double KS_TYPED(ks_multi_similarity_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t self
 static void KS_TYPED(ks_multi_similarity)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t start,
                                           const int64_t *first, const int64_t *last, double alpha, double beta,
                                           double base, double epsilon, int mine, double weight, double *losses) {
-#pragma omp parallel for schedule(dynamic, 4)
+#pragma omp parallel for num_threads(ks_threads()) schedule(dynamic, 4)
     for (ptrdiff_t r = 0; r < rows; r++) {
         ptrdiff_t self = start + r;
         losses[self] = KS_TYPED(ks_multi_similarity_row)(s + r * n, n, self, first[self], last[self], alpha, beta,
@@ -174,7 +174,7 @@ double KS_TYPED(ks_info_nce_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t target, doub
 
 static void KS_TYPED(ks_info_nce)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, const int64_t *targets, double temperature,
                                   double beta, double gamma, int detach, double *losses, double *scales) {
-#pragma omp parallel for schedule(dynamic, 4)
+#pragma omp parallel for num_threads(ks_threads()) schedule(dynamic, 4)
     for (ptrdiff_t r = 0; r < rows; r++)
         losses[r] = KS_TYPED(ks_info_nce_row)(s + r * n, n, targets[r], 1.0 / temperature, beta, gamma, detach,
                                               scales + r);
@@ -183,7 +183,7 @@ static void KS_TYPED(ks_info_nce)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, const
 /* Row r becomes minus infinity at the columns twins[first[r]] .. twins[last[r] - 1], except at own[r]. */
 static void KS_TYPED(ks_leave_out)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, const int64_t *own, const int64_t *twins,
                                    const int64_t *first, const int64_t *last) {
-#pragma omp parallel for schedule(dynamic, 4)
+#pragma omp parallel for num_threads(ks_threads()) schedule(dynamic, 4)
     for (ptrdiff_t r = 0; r < rows; r++)
         for (int64_t i = first[r]; i < last[r]; i++)
             if (twins[i] != own[r]) s[r * n + twins[i]] = -(KS_REAL)INFINITY;
@@ -210,7 +210,7 @@ void KS_TYPED(ks_add_columns)(const KS_REAL *s, ptrdiff_t rows, ptrdiff_t stride
 static void KS_TYPED(ks_both_sums)(const KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t columns, ptrdiff_t start,
                                    double temperature, double *row_lse, double *matched, KS_REAL *column_top,
                                    double *column_sum) {
-#pragma omp parallel
+#pragma omp parallel num_threads(ks_threads())
     {
 #pragma omp for schedule(static) nowait
         for (ptrdiff_t r = 0; r < rows; r++) {
@@ -242,7 +242,7 @@ void KS_TYPED(ks_both_weights_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t columns, p
 
 static void KS_TYPED(ks_both_weights)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t columns, ptrdiff_t start,
                                       double temperature, const double *row_lse, const double *column_lse) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for num_threads(ks_threads()) schedule(static)
     for (ptrdiff_t r = 0; r < rows; r++)
         KS_TYPED(ks_both_weights_row)(s + r * n, n, columns, start + r, 1.0 / temperature, row_lse[start + r],
                                       column_lse);

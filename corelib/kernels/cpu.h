@@ -3,12 +3,16 @@
 #define KS_CPU_H
 
 #include "simd.h"
+#include "threads.h"
 
 #ifdef _OPENMP
-#include <omp.h>
-static int ks_openmp_threads(void) { return omp_get_max_threads(); }
+static int ks_openmp_threads(void) { return ks_threads(); }
+static int ks_in_forked_child(void) { return ks_is_forked; }
+static void ks_set_one_openmp_thread(void) { omp_set_num_threads(1); }
 #else
 static int ks_openmp_threads(void) { return 0; }
+static int ks_in_forked_child(void) { return 0; }
+static void ks_set_one_openmp_thread(void) {}
 #endif
 
 static const char *ks_instruction_set(void) {

@@ -11,6 +11,7 @@
 
 #include "blocks.h"
 #include "simd.h"
+#include "threads.h"
 #include "vecmath.h"
 
 typedef struct {
@@ -133,12 +134,12 @@ static void ks_glicko(const double *state, const int64_t *player, const int64_t 
                       ptrdiff_t players, ptrdiff_t games, double tau, double *gain, double *phi, double *volatility,
                       ks_glicko_sums *sums) {
     int chunks = ks_glicko_chunks(players, games);
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for num_threads(ks_threads()) schedule(dynamic)
     for (int chunk = 0; chunk < chunks; chunk++) {
         ptrdiff_t first = games * chunk / chunks, last = games * (chunk + 1) / chunks;
         ks_glicko_games(state, player + first, opponent + first, score + first, last - first, sums + chunk * players);
     }
-#pragma omp parallel for schedule(dynamic, 16)
+#pragma omp parallel for num_threads(ks_threads()) schedule(dynamic, 16)
     for (ptrdiff_t first = 0; first < players; first += KS_GLICKO_BLOCK)
         ks_glicko_players(phi + first, volatility + first, gain + first, sums + first, chunks, players,
                           players - first < KS_GLICKO_BLOCK ? (int)(players - first) : KS_GLICKO_BLOCK, tau);

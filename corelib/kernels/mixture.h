@@ -19,7 +19,15 @@
 #include "blocks.h"
 #include "simd.h"
 #include "status.h"
+#include "threads.h"
 #include "vecmath.h"
+
+/* A row on its way through the tiles. */
+typedef struct {
+    double norm, variance;      /* |x|^2, centred; sigma^2 */
+    double peak, total;         /* the largest logit so far (of a Jacobian: log_total); the sum of weights */
+    int by_product, filter;     /* weights come from x.y; x.y may rule points out */
+} ks_row;
 
 #define KS_REAL float
 #define KS_REAL_EXP ks_expf

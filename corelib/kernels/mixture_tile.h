@@ -101,21 +101,14 @@ KS_INLINE double KS_TYPED(sum)(const KS_REAL *values) {
     return sum;
 }
 
-/* Whether the rounding of x.y is harmless at this noise level, and if not, whether x.y can at least rule points out. */
-KS_INLINE void KS_TYPED(choose)(double radius, double x_norm, double variance, int *by_product, int *filter) {
-    double reach = sqrt(x_norm);
-    reach = reach > radius ? reach : radius;
-    *filter = reach < KS_HUGE;
-    *by_product = *filter && variance > 1 / KS_HUGE && variance < KS_HUGE && reach * radius <= KS_CANCELLATION * variance;
-}
-
 /* The points of a tile that may carry a weight, given products x.y with their rounding errors; marks them in keep.
  * In units of sigma^2, up to |x|^2 / 2, the logit of point j is x.y_j - |y_j|^2 / 2 + variance * bias_j within
  * slack * (|x|^2 + |y_j|^2). Returns how many. A product that overflowed to NaN keeps its point. */
-KS_INLINE int KS_TYPED(candidates)(const KS_TYPED(targets) *y, ptrdiff_t tile, const KS_REAL *products, double x_norm,
-                                   double variance, double peak, int filter, unsigned char *keep) {
+KS_INLINE int KS_TYPED(candidates)(const KS_TYPED(targets) *y, ptrdiff_t tile, const KS_REAL *products,
+                                   const ks_row *row, unsigned char *keep) {
     const ptrdiff_t first = tile * KS_TILE, count = y->n - first < KS_TILE ? y->n - first : KS_TILE;
-    if (!filter) {
+    const double x_norm = row->norm, variance = row->variance;
+    if (!row->filter) {
         memset(keep, 1, (size_t)count);
         return (int)count;
     }
@@ -125,7 +118,7 @@ KS_INLINE int KS_TYPED(candidates)(const KS_TYPED(targets) *y, ptrdiff_t tile, c
     KS_REAL bounds[KS_TILE];
     int kept = 0;
     for (ptrdiff_t j = 0; j < KS_TILE; j++) bounds[j] = products[j] - below * half_norm[j] + v * bias[j];
-    double floor = (double)KS_TYPED(largest)(bounds) - slack * x_norm, known = variance * peak + x_norm / 2;
+    double floor = (double)KS_TYPED(largest)(bounds) - slack * x_norm, known = variance * row->peak + x_norm / 2;
     floor = (known > floor ? known : floor) - y->depth * variance - slack * x_norm;
     const KS_REAL least = (KS_REAL)(floor - slack * fabs(floor));
     for (ptrdiff_t j = 0; j < KS_TILE; j++) {
@@ -156,98 +149,156 @@ KS_MULTIVERSION static void KS_TYPED(pack)(KS_TYPED(targets) *y, ptrdiff_t tile)
     }
 }
 
+/* ---- rows ------------------------------------------------------------------------------------------------- */
+
+/* Centres a row, and chooses its algorithm: whether the rounding of x.y is harmless at this noise level, and if not,
+ * whether x.y can at least rule points out. */
+KS_INLINE void KS_TYPED(open_row)(const KS_TYPED(targets) *y, const KS_REAL *x, double sigma, KS_REAL *centred,
+                                  ks_row *row) {
+    double norm = 0.0, variance = sigma * sigma;
+    for (ptrdiff_t k = 0; k < y->d; k++) {
+        double c = (double)x[k] - y->centre[k];
+        centred[k] = (KS_REAL)c;
+        norm += c * c;
+    }
+    const double length = sqrt(norm), reach = length > y->radius ? length : y->radius;
+    const int filter = reach < KS_HUGE;
+    *row = (ks_row){.norm = norm, .variance = variance, .peak = -INFINITY, .filter = filter};
+    row->by_product = filter && variance > 1 / KS_HUGE && variance < KS_HUGE
+                      && reach * y->radius <= KS_CANCELLATION * variance;
+}
+
+/* sums of a group = shrink * sums + the points of a tile by their weights */
+KS_INLINE void KS_TYPED(add_tile)(const KS_TYPED(targets) *y, ptrdiff_t tile, const KS_REAL *weights,
+                                  const double *shrink, double *sums) {
+    KS_REAL strip_sums[KS_GROUP * KS_WIDTH];
+    for (ptrdiff_t strip = 0; strip < y->strips; strip++) {
+        KS_TYPED(weighted_sums)(y, tile, strip, weights, strip_sums);
+        for (int i = 0; i < KS_GROUP; i++) {
+            double *sum = sums + (i * y->strips + strip) * KS_WIDTH;
+            for (int j = 0; j < KS_WIDTH; j++)
+                sum[j] = sum[j] * shrink[i] + (double)strip_sums[i * KS_WIDTH + j];
+        }
+    }
+}
+
+/* ---- score ------------------------------------------------------------------------------------------------ */
+
+/* Products x.y of a row with a tile become softmax weights, relative to the peak, and go into the row's total. Returns
+ * whether any counts; *shrink is what a new peak makes of the sums so far. */
+KS_INLINE int KS_TYPED(weigh_products)(const KS_TYPED(targets) *y, ptrdiff_t tile, ks_row *row, KS_REAL *w,
+                                       double *shrink) {
+    const KS_REAL *half_norm = y->half_norm + tile * KS_TILE, *bias = y->bias + tile * KS_TILE;
+    const KS_REAL inverse = (KS_REAL)(1 / row->variance);
+    for (ptrdiff_t j = 0; j < KS_TILE; j++) w[j] = (w[j] - half_norm[j]) * inverse + bias[j];
+    const double top = (double)KS_TYPED(largest)(w);
+    if (!(top > row->peak - y->depth)) return 0;
+    if (top > row->peak) {
+        *shrink = exp(row->peak - top);
+        row->peak = top;
+    }
+    const KS_REAL shift = (KS_REAL)row->peak;
+    for (ptrdiff_t j = 0; j < KS_TILE; j++) w[j] = KS_REAL_EXP(w[j] - shift);
+    row->total = row->total * *shrink + KS_TYPED(sum)(w);
+    return 1;
+}
+
+/* Adds the points of a tile that the products with row x do not rule out, from their differences to x. */
+KS_INLINE void KS_TYPED(add_differences)(const KS_TYPED(targets) *y, ptrdiff_t tile, const KS_REAL *products,
+                                         const KS_REAL *x, ks_row *row, double *sum) {
+    const ptrdiff_t first = tile * KS_TILE, d = y->d;
+    unsigned char keep[KS_TILE];
+    if (!KS_TYPED(candidates)(y, tile, products, row, keep)) return;
+    for (ptrdiff_t j = first; j < y->n && j < first + KS_TILE; j++) {
+        if (!keep[j - first]) continue;
+        const KS_REAL *to = y->data + j * d;
+        double logit = y->log_weight[j] - KS_TYPED(squared_distance)(x, to, d) / (2 * row->variance), weight = 1.0;
+        if (logit > row->peak) {
+            double fade = exp(row->peak - logit);
+            for (ptrdiff_t k = 0; k < d; k++) sum[k] *= fade;
+            row->total *= fade;
+            row->peak = logit;
+        } else {
+            weight = exp(logit - row->peak);
+        }
+        row->total += weight;
+        for (ptrdiff_t k = 0; k < d; k++) sum[k] += weight * ((double)to[k] - (double)x[k]);
+    }
+}
+
 /* One block of rows: score and log of the softmax's denominator. */
 KS_MULTIVERSION static void KS_TYPED(score_block)(const KS_TYPED(targets) *y, const KS_REAL *x, ptrdiff_t rows,
                                                   const double *sigma, KS_REAL *score, double *log_total,
                                                   double *scratch) {
     const ptrdiff_t d = y->d, width = y->strips * KS_WIDTH;
     double *sums = scratch;
-    KS_REAL *centred = (KS_REAL *)(scratch + KS_ROWS * width);
-    double x_norm[KS_ROWS], variance[KS_ROWS], peak[KS_ROWS], total[KS_ROWS];
-    int by_product[KS_ROWS], filter[KS_ROWS];
-    KS_REAL weights[KS_GROUP * KS_TILE], strip_sums[KS_GROUP * KS_WIDTH];
-    unsigned char keep[KS_TILE];
+    KS_REAL *centred = (KS_REAL *)(scratch + KS_ROWS * width), weights[KS_GROUP * KS_TILE];
+    ks_row row[KS_ROWS];
 
     memset(sums, 0, sizeof(double) * (size_t)(KS_ROWS * width));
     memset(centred, 0, sizeof(KS_REAL) * (size_t)(KS_ROWS * d));
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        x_norm[i] = 0.0;
-        for (ptrdiff_t k = 0; k < d; k++) {
-            double c = (double)x[i * d + k] - y->centre[k];
-            centred[i * d + k] = (KS_REAL)c;
-            x_norm[i] += c * c;
-        }
-        variance[i] = sigma[i] * sigma[i];
-        KS_TYPED(choose)(y->radius, x_norm[i], variance[i], &by_product[i], &filter[i]);
-        peak[i] = -INFINITY;
-        total[i] = 0.0;
-    }
-    for (ptrdiff_t tile = 0; tile < y->tiles; tile++) {
-        const ptrdiff_t first = tile * KS_TILE;
-        const KS_REAL *half_norm = y->half_norm + first, *bias = y->bias + first;
+    for (ptrdiff_t i = 0; i < rows; i++) KS_TYPED(open_row)(y, x + i * d, sigma[i], centred + i * d, row + i);
+    for (ptrdiff_t tile = 0; tile < y->tiles; tile++)
         for (ptrdiff_t group = 0; group < rows; group += KS_GROUP) {
             double shrink[KS_GROUP];
             int any = 0;
             KS_TYPED(products_with_tile)(y, tile, centred + group * d, weights);
-            for (ptrdiff_t i = group; i < group + KS_GROUP; i++) {
-                KS_REAL *w = weights + (i - group) * KS_TILE;
-                double *sum = sums + i * width;
+            for (ptrdiff_t g = 0; g < KS_GROUP; g++) {
+                const ptrdiff_t i = group + g;
+                KS_REAL *w = weights + g * KS_TILE;
                 int live = 0;
-                shrink[i - group] = 1.0;
-                if (i < rows && by_product[i]) {
-                    const KS_REAL inverse = (KS_REAL)(1 / variance[i]);
-                    for (ptrdiff_t j = 0; j < KS_TILE; j++) w[j] = (w[j] - half_norm[j]) * inverse + bias[j];
-                    double top = (double)KS_TYPED(largest)(w);
-                    live = top > peak[i] - y->depth;
-                    if (top > peak[i]) {
-                        shrink[i - group] = exp(peak[i] - top);
-                        peak[i] = top;
-                    }
-                    if (live) {
-                        const KS_REAL shift = (KS_REAL)peak[i];
-                        for (ptrdiff_t j = 0; j < KS_TILE; j++) w[j] = KS_REAL_EXP(w[j] - shift);
-                        total[i] = total[i] * shrink[i - group] + KS_TYPED(sum)(w);
-                        any = 1;
-                    }
-                } else if (i < rows
-                           && KS_TYPED(candidates)(y, tile, w, x_norm[i], variance[i], peak[i], filter[i], keep)) {
-                    for (ptrdiff_t j = first; j < y->n && j < first + KS_TILE; j++) {
-                        if (!keep[j - first]) continue;
-                        const KS_REAL *from = x + i * d, *to = y->data + j * d;
-                        double logit = y->log_weight[j] - KS_TYPED(squared_distance)(from, to, d) / (2 * variance[i]);
-                        double weight = 1.0;
-                        if (logit > peak[i]) {
-                            double fade = exp(peak[i] - logit);
-                            for (ptrdiff_t k = 0; k < d; k++) sum[k] *= fade;
-                            total[i] *= fade;
-                            peak[i] = logit;
-                        } else {
-                            weight = exp(logit - peak[i]);
-                        }
-                        total[i] += weight;
-                        for (ptrdiff_t k = 0; k < d; k++) sum[k] += weight * ((double)to[k] - (double)from[k]);
-                    }
-                }
+                shrink[g] = 1.0;
+                if (i < rows && row[i].by_product)
+                    live = KS_TYPED(weigh_products)(y, tile, row + i, w, shrink + g);
+                else if (i < rows)
+                    KS_TYPED(add_differences)(y, tile, w, x + i * d, row + i, sums + i * width);
                 if (!live) memset(w, 0, sizeof(KS_REAL) * KS_TILE);
+                any |= live;
             }
-            if (!any) continue;
-            for (ptrdiff_t strip = 0; strip < y->strips; strip++) {
-                KS_TYPED(weighted_sums)(y, tile, strip, weights, strip_sums);
-                for (int i = 0; i < KS_GROUP; i++) {
-                    double *sum = sums + (group + i) * width + strip * KS_WIDTH;
-                    for (int j = 0; j < KS_WIDTH; j++)
-                        sum[j] = sum[j] * shrink[i] + (double)strip_sums[i * KS_WIDTH + j];
-                }
-            }
+            if (any) KS_TYPED(add_tile)(y, tile, weights, shrink, sums + group * width);
         }
-    }
     for (ptrdiff_t i = 0; i < rows; i++) {
+        const double variance = row[i].variance;
         for (ptrdiff_t k = 0; k < d; k++) {
-            double step = sums[i * width + k] / total[i];
-            if (by_product[i]) step -= (double)x[i * d + k] - y->centre[k];
-            score[i * d + k] = (KS_REAL)(step / variance[i]);
+            double step = sums[i * width + k] / row[i].total;
+            if (row[i].by_product) step -= (double)x[i * d + k] - y->centre[k];
+            score[i * d + k] = (KS_REAL)(step / variance);
         }
-        log_total[i] = peak[i] + log(total[i]) - (by_product[i] ? x_norm[i] / (2 * variance[i]) : 0.0);
+        log_total[i] = row[i].peak + log(row[i].total) - (row[i].by_product ? row[i].norm / (2 * variance) : 0.0);
+    }
+}
+
+/* ---- the score's Jacobian times a vector ------------------------------------------------------------------ */
+
+/* Products x.y of a row with a tile become weights times how far each point lies from the mean along grad, given the
+ * products of grad with the points and of grad with the mean (`level`). */
+KS_INLINE void KS_TYPED(weigh_slopes)(const KS_TYPED(targets) *y, ptrdiff_t tile, ks_row *row, double level,
+                                      const KS_REAL *slope, KS_REAL *w) {
+    const KS_REAL *half_norm = y->half_norm + tile * KS_TILE, *bias = y->bias + tile * KS_TILE;
+    const KS_REAL inverse = (KS_REAL)(1 / row->variance), offset = (KS_REAL)level;
+    const KS_REAL shift = (KS_REAL)(row->peak + row->norm / (2 * row->variance));
+    for (ptrdiff_t j = 0; j < KS_TILE; j++)
+        w[j] = KS_REAL_EXP((w[j] - half_norm[j]) * inverse + bias[j] - shift) * (slope[j] - offset);
+    row->total += KS_TYPED(sum)(w);
+}
+
+/* Adds the same of the points of a tile that the products with row x do not rule out, from their differences to x. */
+KS_INLINE void KS_TYPED(add_slopes)(const KS_TYPED(targets) *y, ptrdiff_t tile, const KS_REAL *products,
+                                    const KS_REAL *x, const KS_REAL *score, const KS_REAL *grad, const ks_row *row,
+                                    double *sum) {
+    const ptrdiff_t first = tile * KS_TILE, d = y->d;
+    const double variance = row->variance;
+    unsigned char keep[KS_TILE];
+    if (!KS_TYPED(candidates)(y, tile, products, row, keep)) return;
+    for (ptrdiff_t j = first; j < y->n && j < first + KS_TILE; j++) {
+        if (!keep[j - first]) continue;
+        const KS_REAL *to = y->data + j * d;
+        double logit = y->log_weight[j] - KS_TYPED(squared_distance)(x, to, d) / (2 * variance);
+        double along = 0.0, weight = exp(logit - row->peak);
+        for (ptrdiff_t k = 0; k < d; k++)
+            along += (((double)to[k] - (double)x[k]) - variance * (double)score[k]) * (double)grad[k];
+        for (ptrdiff_t k = 0; k < d; k++)
+            sum[k] += weight * along * (((double)to[k] - (double)x[k]) - variance * (double)score[k]);
     }
 }
 
@@ -255,84 +306,57 @@ KS_MULTIVERSION static void KS_TYPED(score_block)(const KS_TYPED(targets) *y, co
 KS_MULTIVERSION static void KS_TYPED(vjp_block)(const KS_TYPED(targets) *y, const KS_REAL *x, ptrdiff_t rows,
                                                 const double *sigma, const KS_REAL *score, const double *log_total,
                                                 const KS_REAL *grad, KS_REAL *result, double *scratch) {
+    static const double as_they_are[KS_GROUP] = {1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
     const ptrdiff_t d = y->d, width = y->strips * KS_WIDTH;
-    double *sums = scratch;
+    double *sums = scratch, level[KS_ROWS];
     KS_REAL *centred = (KS_REAL *)(scratch + KS_ROWS * width), *direction = centred + KS_ROWS * d;
-    double x_norm[KS_ROWS], variance[KS_ROWS], total[KS_ROWS], level[KS_ROWS];
-    int by_product[KS_ROWS], filter[KS_ROWS];
-    KS_REAL weights[KS_GROUP * KS_TILE], slopes[KS_GROUP * KS_TILE], strip_sums[KS_GROUP * KS_WIDTH];
-    unsigned char keep[KS_TILE];
+    KS_REAL weights[KS_GROUP * KS_TILE], slopes[KS_GROUP * KS_TILE];
+    ks_row row[KS_ROWS];
 
     memset(sums, 0, sizeof(double) * (size_t)(KS_ROWS * width));
     memset(centred, 0, sizeof(KS_REAL) * (size_t)(2 * KS_ROWS * d));
     memcpy(direction, grad, sizeof(KS_REAL) * (size_t)(rows * d));
     for (ptrdiff_t i = 0; i < rows; i++) {
-        variance[i] = sigma[i] * sigma[i];
-        x_norm[i] = level[i] = total[i] = 0.0;
-        for (ptrdiff_t k = 0; k < d; k++) {
-            double c = (double)x[i * d + k] - y->centre[k];
-            centred[i * d + k] = (KS_REAL)c;
-            x_norm[i] += c * c;
-            level[i] += (c + variance[i] * (double)score[i * d + k]) * (double)grad[i * d + k];
+        KS_TYPED(open_row)(y, x + i * d, sigma[i], centred + i * d, row + i);
+        row[i].peak = log_total[i];
+        level[i] = 0.0;
+        for (ptrdiff_t k = i * d; k < (i + 1) * d; k++) {
+            double mean = ((double)x[k] - y->centre[k - i * d]) + row[i].variance * (double)score[k];
+            level[i] += mean * (double)grad[k];
         }
-        KS_TYPED(choose)(y->radius, x_norm[i], variance[i], &by_product[i], &filter[i]);
     }
-    for (ptrdiff_t tile = 0; tile < y->tiles; tile++) {
-        const ptrdiff_t first = tile * KS_TILE;
-        const KS_REAL *half_norm = y->half_norm + first, *bias = y->bias + first;
+    for (ptrdiff_t tile = 0; tile < y->tiles; tile++)
         for (ptrdiff_t group = 0; group < rows; group += KS_GROUP) {
             int any = 0;
-            for (ptrdiff_t i = group; i < rows && i < group + KS_GROUP; i++) any |= by_product[i];
+            for (ptrdiff_t i = group; i < rows && i < group + KS_GROUP; i++) any |= row[i].by_product;
             KS_TYPED(products_with_tile)(y, tile, centred + group * d, weights);
             if (any) KS_TYPED(products_with_tile)(y, tile, direction + group * d, slopes);
-            for (ptrdiff_t i = group; i < group + KS_GROUP; i++) {
-                KS_REAL *w = weights + (i - group) * KS_TILE;
-                const KS_REAL *slope = slopes + (i - group) * KS_TILE;
-                double *sum = sums + i * width;
-                if (i < rows && by_product[i]) {
-                    const KS_REAL inverse = (KS_REAL)(1 / variance[i]), offset = (KS_REAL)level[i];
-                    const KS_REAL shift = (KS_REAL)(log_total[i] + x_norm[i] / (2 * variance[i]));
-                    for (ptrdiff_t j = 0; j < KS_TILE; j++)
-                        w[j] = KS_REAL_EXP((w[j] - half_norm[j]) * inverse + bias[j] - shift) * (slope[j] - offset);
-                    total[i] += KS_TYPED(sum)(w);
+            for (ptrdiff_t g = 0; g < KS_GROUP; g++) {
+                const ptrdiff_t i = group + g, at = i * d;
+                KS_REAL *w = weights + g * KS_TILE;
+                if (i < rows && row[i].by_product) {
+                    KS_TYPED(weigh_slopes)(y, tile, row + i, level[i], slopes + g * KS_TILE, w);
                     continue;
                 }
-                if (i < rows
-                    && KS_TYPED(candidates)(y, tile, w, x_norm[i], variance[i], log_total[i], filter[i], keep)) {
-                    const KS_REAL *from = x + i * d, *s = score + i * d, *g = grad + i * d;
-                    for (ptrdiff_t j = first; j < y->n && j < first + KS_TILE; j++) {
-                        if (!keep[j - first]) continue;
-                        const KS_REAL *to = y->data + j * d;
-                        double logit = y->log_weight[j] - KS_TYPED(squared_distance)(from, to, d) / (2 * variance[i]);
-                        double along = 0.0, weight = exp(logit - log_total[i]);
-                        for (ptrdiff_t k = 0; k < d; k++)
-                            along += (((double)to[k] - (double)from[k]) - variance[i] * (double)s[k]) * (double)g[k];
-                        for (ptrdiff_t k = 0; k < d; k++)
-                            sum[k] += weight * along * (((double)to[k] - (double)from[k]) - variance[i] * (double)s[k]);
-                    }
-                }
+                if (i < rows)
+                    KS_TYPED(add_slopes)(y, tile, w, x + at, score + at, grad + at, row + i, sums + i * width);
                 memset(w, 0, sizeof(KS_REAL) * KS_TILE);
             }
-            if (!any) continue;
-            for (ptrdiff_t strip = 0; strip < y->strips; strip++) {
-                KS_TYPED(weighted_sums)(y, tile, strip, weights, strip_sums);
-                for (int i = 0; i < KS_GROUP; i++) {
-                    double *sum = sums + (group + i) * width + strip * KS_WIDTH;
-                    for (int j = 0; j < KS_WIDTH; j++) sum[j] += (double)strip_sums[i * KS_WIDTH + j];
-                }
-            }
+            if (any) KS_TYPED(add_tile)(y, tile, weights, as_they_are, sums + group * width);
         }
-    }
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t k = 0; k < d; k++) {
+            const double variance = row[i].variance;
             double spread = sums[i * width + k];
-            if (by_product[i]) {
+            if (row[i].by_product) {
                 double c = (double)x[i * d + k] - y->centre[k];
-                spread -= total[i] * (c + variance[i] * (double)score[i * d + k]);
+                spread -= row[i].total * (c + variance * (double)score[i * d + k]);
             }
-            result[i * d + k] = (KS_REAL)((spread / variance[i] - (double)grad[i * d + k]) / variance[i]);
+            result[i * d + k] = (KS_REAL)((spread / variance - (double)grad[i * d + k]) / variance);
         }
 }
+
+/* ---- all together ----------------------------------------------------------------------------------------- */
 
 /* Scores of all rows (grad NULL), or the Jacobian times grad; returns a status. */
 static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REAL *data, ptrdiff_t n, ptrdiff_t d,
@@ -348,7 +372,7 @@ static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REA
     y.along = y.across + padded * d;
     y.half_norm = y.along + padded * width;
     y.bias = y.half_norm + padded;
-#pragma omp parallel
+#pragma omp parallel num_threads(ks_threads())
     {
 #pragma omp for schedule(static)
         for (ptrdiff_t tile = 0; tile < y.tiles; tile++) KS_TYPED(pack)(&y, tile);

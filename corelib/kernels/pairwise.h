@@ -125,24 +125,27 @@ static const ks_kernel KS_SIGMOID = {
 typedef struct {
     const ks_kernel *kernel;
     double temperature, limit;
+    int way;
 } ks_smooth;
 
 static int ks_smooth_sum(const void *loss, const ks_side *side, double factor, double *value, void *const *slope,
                          int threads) {
     const ks_smooth *smooth = (const ks_smooth *)loss;
-    return ks_pair_sum(smooth->kernel, side, smooth->temperature, factor, smooth->limit, value, slope, threads);
+    return ks_pair_sum(smooth->kernel, side, smooth->temperature, factor, smooth->limit, smooth->way, value, slope,
+                       threads);
 }
 
 enum { KS_SOFTPLUS_PAIRS, KS_SIGMOID_PAIRS, KS_HINGE_PAIRS, KS_SQUARED_HINGE_PAIRS };
 
-/* The pair loss `kind` within every group; the shift of side[1] is the margin. Hinges know no temperature. */
+/* The pair loss `kind` within every group; the shift of side[1] is the margin. Hinges know no temperature and only one
+ * way. */
 static int ks_pairs(int kind, const ks_side *side, ptrdiff_t groups, double temperature, const double *factor,
-                    double limit, double *value, void *const *slope, int threads) {
+                    double limit, int way, double *value, void *const *slope, int threads) {
     if (kind == KS_HINGE_PAIRS || kind == KS_SQUARED_HINGE_PAIRS) {
         ks_hinge hinge = {kind == KS_SQUARED_HINGE_PAIRS, limit};
         return ks_for_groups(ks_hinge_sum, &hinge, side, groups, limit, factor, value, slope, threads);
     }
-    ks_smooth smooth = {kind == KS_SIGMOID_PAIRS ? &KS_SIGMOID : &KS_SOFTPLUS, temperature, limit};
+    ks_smooth smooth = {kind == KS_SIGMOID_PAIRS ? &KS_SIGMOID : &KS_SOFTPLUS, temperature, limit, way};
     return ks_for_groups(ks_smooth_sum, &smooth, side, groups, limit, factor, value, slope, threads);
 }
 

@@ -14,6 +14,7 @@
 
 #include "blocks.h"
 #include "simd.h"
+#include "threads.h"
 #include "vecmath.h"
 
 enum { KS_UNANSWERED = 2 };
@@ -117,7 +118,7 @@ static double ks_irt(const uint8_t *answers, const int64_t *start, const int64_t
     double *pull_theta = solver_sums + KS_PULL_THETA * solvers;
     double *information_theta = solver_sums + KS_INFORMATION_THETA * solvers;
     double nll[KS_IRT_CHUNKS], total = 0;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for num_threads(ks_threads()) schedule(dynamic)
     for (int chunk = 0; chunk < KS_IRT_CHUNKS; chunk++) {
         ptrdiff_t first = solvers * chunk / KS_IRT_CHUNKS, last = solvers * (chunk + 1) / KS_IRT_CHUNKS;
         double *own = scratch + KS_ITEM_SUMS * chunk * items;

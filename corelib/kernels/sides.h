@@ -5,18 +5,13 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "blocks.h"
 #include "simd.h"
 #include "status.h"
-
-#ifdef _OPENMP
-#include <omp.h>
-static int ks_threads(void) { return omp_get_max_threads(); }
-#else
-static int ks_threads(void) { return 1; }
-#endif
+#include "threads.h"
 
 /* One side: the n finite numbers data[i] + shift, and non-negative weights (NULL: all 1). */
 typedef struct {
@@ -65,15 +60,28 @@ KS_MULTIVERSION static ks_range ks_range_of_piece(const ks_side *side, ptrdiff_t
     return (ks_range){low, high, (ptrdiff_t)bad};
 }
 
+static int ks_compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* At most `most` of a side's numbers, taken evenly, in order and times `factor`; returns how many. */
+static int ks_sample(const ks_side *side, double factor, int most, double *out) {
+    int size = (int)(side->n < most ? side->n : most);
+    for (int i = 0; i < size; i++) ks_load(side, side->n * i / size, 1, factor, out + i);
+    qsort(out, (size_t)size, sizeof *out, ks_compare_doubles);
+    return size;
+}
+
 static int ks_pieces(ptrdiff_t n, ptrdiff_t least) {
     ptrdiff_t pieces = n / least;
     return (int)(pieces < 1 ? 1 : pieces > KS_MAX_PIECES ? KS_MAX_PIECES : pieces);
 }
 
-static void ks_ranges(const ks_side *side, ks_range *range) {
+static void ks_ranges(const ks_side *side, ks_range *range, int threads) {
     ks_range part[2 * KS_MAX_PIECES];
     int pieces[2] = {ks_pieces(side[0].n, 65536), ks_pieces(side[1].n, 65536)}, all = pieces[0] + pieces[1];
-#pragma omp parallel for schedule(dynamic, 1) if (all > 2)
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (all > 2)
     for (int i = 0; i < all; i++) {
         int s = i >= pieces[0], c = i - s * pieces[0];
         part[i] = ks_range_of_piece(side + s, side[s].n * c / pieces[s], side[s].n * (c + 1) / pieces[s]);
@@ -140,11 +148,18 @@ static int ks_one_group(ks_pair_function function, const void *loss, const ks_si
  * at most `limit` in absolute value. Returns the worst status. */
 static int ks_for_groups(ks_pair_function function, const void *loss, const ks_side *side, ptrdiff_t groups,
                          double limit, const double *factor, double *value, void *const *slope, int threads) {
-    int worst = KS_OK, many = groups >= 2 * threads && side[0].n + side[1].n >= 1 << 13;
-#pragma omp parallel for num_threads(threads) schedule(guided) reduction(max : worst) if (many)
+    int worst = KS_OK;
+    if (groups < 2 * threads || side[0].n + side[1].n < 1 << 13) {
+        /* no region of one thread here: within it, those of the function would not find the threads that wait */
+        for (ptrdiff_t g = 0; g < groups; g++) {
+            int status = ks_one_group(function, loss, side, g, limit, factor[g], value ? value + g : NULL, slope, threads);
+            worst = status > worst ? status : worst;
+        }
+        return worst;
+    }
+#pragma omp parallel for num_threads(threads) schedule(guided) reduction(max : worst)
     for (ptrdiff_t g = 0; g < groups; g++) {
-        int status = ks_one_group(function, loss, side, g, limit, factor[g], value ? value + g : NULL, slope,
-                                  many ? 1 : threads);
+        int status = ks_one_group(function, loss, side, g, limit, factor[g], value ? value + g : NULL, slope, 1);
         worst = status > worst ? status : worst;
     }
     return worst;

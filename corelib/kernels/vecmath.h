@@ -4,7 +4,8 @@
  *
  * exp: x = n log 2 + r with |r| <= log(2)/2, exp(r) = 1 + r + r^2 q(r) with a Chebyshev fit q, and 2^n as two
  * factors so that overflow, underflow and subnormal results come out right. NaN gives NaN.
- * log(1 + u): halve 1 + u where it exceeds sqrt(2), then 2 atanh(s) = 2 s + s^3 p(s^2). */
+ * log(1 + u): halve 1 + u where it exceeds sqrt(2), then 2 atanh(s) = 2 s + s^3 p(s^2).
+ * tools/fit_vecmath.py makes the coefficients. */
 #ifndef KS_VECMATH_H
 #define KS_VECMATH_H
 
@@ -73,7 +74,7 @@ KS_INLINE float ks_expf(float x) {
     float q = 0.0013926183587713494542f;
     q = q * r + 0.0083631790527225773704f;
     q = q * r + 0.041666554617204574203f;
-    q = q * r + 0.16666576998690775683f;
+    q = q * r + 0.16666576989698775683f;
     q = q * r + 0.5f;
     float e = 1.0f + (r + r * r * q);
     uint32_t biased = ks_bits_of_float(shifted) - 0x4b000000u; /* n + 256 */

@@ -1,55 +1,25 @@
-"""Losses: what you minimise. Tensors in, tensors out; arrays in, arrays out."""
+"""Losses: what you minimise. Tensors in, tensors out; arrays in, arrays out.
 
-from corelib.losses.calibration import cosine_adapter_loss
-from corelib.losses.clicks import click_loss, pairwise_click_loss, squared_click_loss
-from corelib.losses.confusion import confusion_loss, soft_confusion_matrix
-from corelib.losses.contrastive import (
-    MultiSimilarityLoss,
-    multi_similarity_loss,
-    multi_similarity_miner,
-)
-from corelib.losses.coverage import coverage, dco_loss
-from corelib.losses.difficulty import el2n_scores, grand_scores
-from corelib.losses.distributed import distributed_info_nce
-from corelib.losses.diversity import pairwise_diversity_loss
-from corelib.losses.edges import edge_cosine_bce
-from corelib.losses.entropy import entropy_weighted_mixture, softmax_entropy
-from corelib.losses.exponential import pairwise_exponential_loss
-from corelib.losses.hinge import ordered_hinge_loss, pairwise_hinge_loss, pairwise_squared_hinge_loss
-from corelib.losses.icnn import icnn_loss, icnn_score
-from corelib.losses.infonce import InfoNCELoss, info_nce, weighted_info_nce
-from corelib.losses.listwise import (
-    jeffreys_loss,
-    list_kl_loss,
-    pairwise_softmax_loss,
-    rerank_loss,
-    rerank_weights,
-)
-from corelib.losses.matryoshka import matryoshka_info_nce
-from corelib.losses.mining import hard_negatives, top_inner_products
-from corelib.losses.mixed import mixed_pair_loss
-from corelib.losses.pair_contrastive import contrastive_loss
-from corelib.losses.pair_weighting import (
-    BinomialDeviancePairs,
-    ContrastivePairs,
-    LiftedStructurePairs,
-    MultiSimilarityPairs,
-    TripletPairs,
-    pair_based_loss,
-    pair_weights,
-)
-from corelib.losses.pairwise import MannWhitneyLoss, mann_whitney_loss
-from corelib.losses.preference import (
-    idealized_ranking_accuracy,
-    preference_loss,
-    ranking_accuracy,
-    sequence_log_probability,
-)
-from corelib.losses.prototypes import class_means, proto_triplet_loss
-from corelib.losses.quality import soft_label_kl, soft_labels, thurstone_fidelity_loss
-from corelib.losses.ranking import approx_ndcg, smooth_ap, soft_rank
-from corelib.losses.set_contrast import ordered_contrast_loss, set_contrast_loss
-from corelib.losses.spherical import (
+**Families.** ``pairs``: positives against negatives on the line (Mann-Whitney, hinges, exponential). ``lists``: the ranks of
+one list (soft ranks, smooth AP, ApproxNDCG, list KL, set contrast). ``embeddings``: batches of labelled embeddings
+(contrastive, triplet, multi-similarity, general pair weights, prototypes, ICNN, mixed pairs). ``infonce``: queries among
+keys (InfoNCE, its weights, prefixes and processes). ``preferences``: chosen against rejected, and opinions. ``clicks``:
+what was seen and liked. ``classes``: output layers and their confusion. All are imported from here.
+
+**Dtypes.** float32 and float64 are never converted. float16 and bfloat16 are computed in float32, and so is the result; the
+gradient has the dtype of its tensor. Inside of ``torch.autocast`` the numbers are those outside. Integers may be of any
+integer dtype.
+
+**Derivatives.** Where a docstring says "differentiable once", asking for the second derivative raises NotImplementedError.
+Temperatures and margins given as tensors of one number get their gradients, too, where the docstring names a Tensor.
+
+**Errors.** A wrong type, dtype, shape, device or value gives a TypeError or ValueError that names the argument. No input is
+changed.
+"""
+
+from corelib.losses.classes.confusion import confusion_loss, soft_confusion_matrix
+from corelib.losses.classes.difficulty import el2n_scores, grand_scores
+from corelib.losses.classes.spherical import (
     SphericalLinear,
     SphericalLoss,
     SphericalSoftmaxLoss,
@@ -58,8 +28,43 @@ from corelib.losses.spherical import (
     ZLoss,
     spherical_loss,
 )
-from corelib.losses.triplet import triplet_loss
-from corelib.losses.weighting import loss_weights
+from corelib.losses.clicks import click_loss, pairwise_click_loss, squared_click_loss
+from corelib.losses.embeddings.contrastive import contrastive_loss
+from corelib.losses.embeddings.icnn import icnn_loss, icnn_score
+from corelib.losses.embeddings.mixed import mixed_pair_loss
+from corelib.losses.embeddings.multi_similarity import (
+    MultiSimilarityLoss,
+    multi_similarity_loss,
+    multi_similarity_miner,
+)
+from corelib.losses.embeddings.pair_weighting import (
+    BinomialDeviancePairs,
+    ContrastivePairs,
+    LiftedStructurePairs,
+    MultiSimilarityPairs,
+    TripletPairs,
+    pair_based_loss,
+    pair_weights,
+)
+from corelib.losses.embeddings.prototypes import class_means, proto_triplet_loss
+from corelib.losses.embeddings.triplet import triplet_loss
+from corelib.losses.infonce.distributed import distributed_info_nce
+from corelib.losses.infonce.info_nce import InfoNCELoss, info_nce, weighted_info_nce
+from corelib.losses.infonce.matryoshka import matryoshka_info_nce
+from corelib.losses.lists.list_kl import (
+    list_kl_loss,
+)
+from corelib.losses.lists.set_contrast import ordered_contrast_loss, set_contrast_loss
+from corelib.losses.lists.soft_ranks import approx_ndcg, smooth_ap, soft_rank
+from corelib.losses.pairs.exponential import pairwise_exponential_loss
+from corelib.losses.pairs.hinge import ordered_hinge_loss, pairwise_hinge_loss, pairwise_squared_hinge_loss
+from corelib.losses.pairs.mann_whitney import MannWhitneyLoss, mann_whitney_loss
+from corelib.losses.preferences.preference import (
+    preference_loss,
+    sequence_log_probability,
+)
+from corelib.losses.preferences.thurstone import thurstone_fidelity_loss
+from corelib.search import hard_negatives, top_inner_products
 
 __all__ = [
     "BinomialDeviancePairs",
@@ -81,22 +86,14 @@ __all__ = [
     "click_loss",
     "confusion_loss",
     "contrastive_loss",
-    "cosine_adapter_loss",
-    "coverage",
-    "dco_loss",
     "distributed_info_nce",
-    "edge_cosine_bce",
     "el2n_scores",
-    "entropy_weighted_mixture",
     "grand_scores",
     "hard_negatives",
     "icnn_loss",
     "icnn_score",
-    "idealized_ranking_accuracy",
     "info_nce",
-    "jeffreys_loss",
     "list_kl_loss",
-    "loss_weights",
     "mann_whitney_loss",
     "matryoshka_info_nce",
     "mixed_pair_loss",
@@ -107,24 +104,16 @@ __all__ = [
     "pair_based_loss",
     "pair_weights",
     "pairwise_click_loss",
-    "pairwise_diversity_loss",
     "pairwise_exponential_loss",
     "pairwise_hinge_loss",
-    "pairwise_softmax_loss",
     "pairwise_squared_hinge_loss",
     "preference_loss",
     "proto_triplet_loss",
-    "ranking_accuracy",
-    "rerank_loss",
-    "rerank_weights",
     "sequence_log_probability",
     "set_contrast_loss",
     "smooth_ap",
     "soft_confusion_matrix",
-    "soft_label_kl",
-    "soft_labels",
     "soft_rank",
-    "softmax_entropy",
     "spherical_loss",
     "squared_click_loss",
     "thurstone_fidelity_loss",

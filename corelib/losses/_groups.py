@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from corelib.losses._arguments import check_indptr
+from corelib._tensors import check_indptr
 
 
 def groups_of(values: Tensor, name: str, indptr: Tensor | None) -> tuple[Tensor, int]:
     """The group of each value, and how many groups there are."""
     if indptr is None:
         return torch.zeros(len(values), dtype=torch.int64, device=values.device), 1
-    check_indptr(indptr, "indptr" if name == "scores" else f"{name}_indptr", values, name)
+    indptr = check_indptr(indptr, "indptr" if name == "scores" else f"{name}_indptr", values, name)
     groups = len(indptr) - 1
     return torch.arange(groups, device=values.device).repeat_interleave(indptr.diff()), groups
 

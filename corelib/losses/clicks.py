@@ -6,22 +6,25 @@ import torch
 from torch.nn import functional as F
 
 from corelib._checks import check_bool, check_choice, check_real
-from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
-from corelib.losses._arguments import (
+from corelib._front_end import front_end
+from corelib._tensors import (
     check_binary_like,
+    check_finite,
     check_integers,
     check_range,
-    check_reduction,
+    check_same,
+    check_tensor,
     check_values,
-    reduce,
 )
-from corelib.losses._pairs import pair_loss
+from corelib.engines.pair_sums import pair_loss
+from corelib.engines.route import first_derivative_only
+from corelib.losses._reduction import check_reduction, reduce
 
 _CHUNK = 1 << 20  # numbers gathered together
 _LARGEST = 1e280  # score whose differences can be summed
 
 
-@accepts_numpy("logits", "clicks", "propensity")
+@front_end("logits", "clicks", "propensity")
 def click_loss(
     logits: torch.Tensor,
     clicks: torch.Tensor,
@@ -90,7 +93,7 @@ def click_loss(
     return reduce(losses, reduction)
 
 
-@accepts_numpy("logits", "clicks", "propensity")
+@front_end("logits", "clicks", "propensity")
 def pairwise_click_loss(
     logits: torch.Tensor,
     clicks: torch.Tensor,
@@ -197,10 +200,13 @@ class _SquaredClickLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_derivative_only
     def backward(ctx, upstream):
         users, items, click_user, click_item, weight, user_gram, item_gram = ctx.saved_tensors
-        gradients = [2 * upstream.to(users.dtype) * (x @ g.to(x.dtype)) for x, g in ((users, item_gram), (items, user_gram))]
+        gradients = [
+            2 * upstream.to(users.dtype) * (x @ g.to(x.dtype))
+            for x, g in ((users, item_gram), (items, user_gram))
+        ]
         for u, i, w in _click_chunks(click_user, click_item, -2 * upstream * weight, users.shape[1]):
             w = w[:, None].to(users.dtype)
             gradients[0].index_add_(0, u, w * items[i])
@@ -208,7 +214,7 @@ class _SquaredClickLoss(torch.autograd.Function):
         return *gradients, None, None, None
 
 
-@accepts_numpy("users", "items", "click_user", "click_item", "propensity")
+@front_end("users", "items", "click_user", "click_item", "propensity")
 def squared_click_loss(
     users: torch.Tensor,
     items: torch.Tensor,
@@ -269,21 +275,29 @@ def squared_click_loss(
     check_values(users, "users", ndim=2), check_values(items, "items", ndim=2)
     check_same(users, "users", items, "items")
     if users.shape[1] != items.shape[1]:
-        raise ValueError(f"users and items must have the same number of columns; got {users.shape[1]} and {items.shape[1]}")
-    check_integers(click_user, "click_user", users, "users")
+        raise ValueError(
+            f"users and items must have the same number of columns; got {users.shape[1]} and {items.shape[1]}"
+        )
+    click_user = check_integers(click_user, "click_user", users, "users")
     if click_user.ndim != 1:
         raise ValueError(f"click_user must be 1-dimensional; got shape {tuple(click_user.shape)}")
-    check_integers(click_item, "click_item", users, "users", shape=tuple(click_user.shape))
+    click_item = check_integers(click_item, "click_item", users, "users", shape=tuple(click_user.shape))
     check_range(click_user, "click_user", len(users)), check_range(click_item, "click_item", len(items))
     check_choice(reduction, "reduction", ("mean", "sum"))
     check_tensor(propensity, "propensity", ndim=1)
     check_same(propensity, "propensity", users, "users")
     if propensity.shape != click_user.shape:
-        raise ValueError(f"propensity must have shape {tuple(click_user.shape)}; got {tuple(propensity.shape)}")
+        raise ValueError(
+            f"propensity must have shape {tuple(click_user.shape)}; got {tuple(propensity.shape)}"
+        )
     everywhere = torch.ones_like(click_user, dtype=torch.bool)
-    total = _SquaredClickLoss.apply(users, items, click_user, click_item, _inverse(everywhere, propensity, clip).double())
+    total = _SquaredClickLoss.apply(
+        users, items, click_user, click_item, _inverse(everywhere, propensity, clip).double()
+    )
     if not bool(total.isfinite()):
-        raise ValueError("users and items must be small enough for the squares of their products to be finite")
+        raise ValueError(
+            "users and items must be small enough for the squares of their products to be finite"
+        )
     cells = len(users) * len(items) if reduction == "mean" else 1
     return (total / cells).to(users.dtype)
 
@@ -317,14 +331,20 @@ def _inverse(clicks: torch.Tensor, propensity: torch.Tensor, clip: float) -> tor
     """1 / max(propensity, clip) where clicked, else 0."""
     check_finite(propensity, "propensity")
     if propensity.requires_grad:
-        raise ValueError("propensity must not require a gradient (it is a constant); pass propensity.detach()")
+        raise ValueError(
+            "propensity must not require a gradient (it is a constant); pass propensity.detach()"
+        )
     if bool(((propensity < 0) | (propensity > 1)).any()):
-        raise ValueError(f"propensity must lie in 0..1; got {propensity.min().item()}..{propensity.max().item()}")
+        raise ValueError(
+            f"propensity must lie in 0..1; got {propensity.min().item()}..{propensity.max().item()}"
+        )
     if not 0 <= check_real(clip, "clip") <= 1:
         raise ValueError(f"clip must lie in 0..1; got {clip}")
     floored = propensity.clamp_min(clip)
     weight = torch.where(clicks, 1 / floored, torch.zeros_like(floored))
     endless = int(weight.isinf().sum())
     if endless:
-        raise ValueError(f"propensity must be greater than 0 where there is a click, with a finite inverse; {endless} are not")
+        raise ValueError(
+            f"propensity must be greater than 0 where there is a click, with a finite inverse; {endless} are not"
+        )
     return weight

@@ -8,7 +8,6 @@ from corelib.score.comparison import explained_variance
 from corelib.score.empirical import empirical_log_density, empirical_score
 from corelib.score.frechet import frechet_distance
 from corelib.score.gaussian import fit_gaussian, gaussian_flow, gaussian_log_density, gaussian_score
-from corelib.score.kernel_regression import kernel_descent, relu_ntk
 from corelib.score.matching import contractive_penalty, denoising_loss, hyvarinen_loss, sliced_score_loss
 from corelib.score.mixture import mixture_log_density, mixture_score
 
@@ -24,9 +23,7 @@ __all__ = [
     "gaussian_log_density",
     "gaussian_score",
     "hyvarinen_loss",
-    "kernel_descent",
     "mixture_log_density",
     "mixture_score",
-    "relu_ntk",
     "sliced_score_loss",
 ]

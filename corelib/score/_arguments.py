@@ -5,27 +5,7 @@ import numbers
 import torch
 
 from corelib._checks import check_positive, check_real
-from corelib._tensors import check_finite, check_same, check_tensor
-
-
-def check_points(x: object, name: str) -> torch.Tensor:
-    """``x`` if it is a finite (rows, dimensions) tensor with at least one column."""
-    points = check_finite(check_tensor(x, name, ndim=2), name)
-    if points.shape[1] == 0:
-        raise ValueError(f"{name} must have at least one column; got shape {tuple(points.shape)}")
-    return points
-
-
-def check_like(
-    value: object, name: str, x: torch.Tensor, shape: tuple[int | None, ...], x_name: str = "x"
-) -> torch.Tensor:
-    """``value`` if it is a finite tensor of the dtype and device and of ``shape`` (None: any length)."""
-    tensor = check_finite(check_tensor(value, name, ndim=len(shape)), name)
-    check_same(x, x_name, tensor, name)
-    if any(want is not None and got != want for got, want in zip(tensor.shape, shape, strict=True)):
-        wanted = ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "")
-        raise ValueError(f"{name} must have shape ({wanted}); got {tuple(tensor.shape)}")
-    return tensor
+from corelib._tensors import check_shaped
 
 
 def check_sigma(sigma: object, name: str, x: torch.Tensor, *, zero: bool = False) -> torch.Tensor:
@@ -37,7 +17,7 @@ def check_sigma(sigma: object, name: str, x: torch.Tensor, *, zero: bool = False
         if number < 0:
             raise ValueError(f"{name} must be at least 0; got {number}")
         return torch.full((x.shape[0], 1), number, dtype=torch.float64, device=x.device)
-    tensor = check_like(sigma, name, x, (x.shape[0],))
+    tensor = check_shaped(sigma, name, x, (x.shape[0],))
     wrong = tensor.detach() < 0 if zero else tensor.detach() <= 0
     if bool(wrong.any()):
         allowed = "at least 0" if zero else "greater than 0"
@@ -52,10 +32,14 @@ def check_spectrum(eigenvalues: torch.Tensor, eigenvectors: torch.Tensor) -> Non
     """
     d, r = eigenvectors.shape[-2:]
     if r > d:
-        raise ValueError(f"eigenvectors must have at most as many columns as rows; got {r} columns of length {d}")
+        raise ValueError(
+            f"eigenvectors must have at most as many columns as rows; got {r} columns of length {d}"
+        )
     lowest = float(eigenvalues.detach().min()) if eigenvalues.numel() else 0.0
     if lowest < 0:
-        raise ValueError(f"eigenvalues must be at least 0; the smallest is {lowest} (clamp rounding errors to 0)")
+        raise ValueError(
+            f"eigenvalues must be at least 0; the smallest is {lowest} (clamp rounding errors to 0)"
+        )
     u = eigenvectors.detach().to(torch.float64)
     v = torch.cos(torch.arange(1, r + 1, dtype=torch.float64, device=u.device))[:, None]
     error = float((u.mT @ (u @ v) - v).abs().max()) if r and u.numel() else 0.0
@@ -65,7 +49,7 @@ def check_spectrum(eigenvalues: torch.Tensor, eigenvectors: torch.Tensor) -> Non
 
 def check_weights(weights: object, name: str, x: torch.Tensor, count: int) -> torch.Tensor:
     """``weights`` if it holds ``count`` numbers >= 0 of which one is positive."""
-    tensor = check_like(weights, name, x, (count,))
+    tensor = check_shaped(weights, name, x, (count,))
     negative = tensor.detach() < 0
     if bool(negative.any()):
         raise ValueError(f"{name} must be at least 0; {int(negative.sum())} of {count} entries are negative")

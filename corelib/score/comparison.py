@@ -4,10 +4,11 @@ import math
 
 import torch
 
-from corelib._tensors import FLOATS, accepts_numpy, check_finite, check_same
+from corelib._front_end import front_end
+from corelib._tensors import FLOATS, check_finite, check_same
 
 
-@accepts_numpy("reference", "approximation")
+@front_end("reference", "approximation")
 def explained_variance(reference, approximation):
     """Share of a score that an approximation explains, ``1 - sum |reference - approximation|^2 / sum |reference|^2``.
 
@@ -49,7 +50,9 @@ def explained_variance(reference, approximation):
         if value.layout is not torch.strided:
             raise TypeError(f"{name} must be a dense tensor; got layout {value.layout}")
         if value.dtype not in FLOATS:
-            raise TypeError(f"{name} must be float32 or float64; got {str(value.dtype).removeprefix('torch.')}")
+            raise TypeError(
+                f"{name} must be float32 or float64; got {str(value.dtype).removeprefix('torch.')}"
+            )
         check_finite(value, name)
     check_same(reference, "reference", approximation, "approximation")
     if reference.shape != approximation.shape:

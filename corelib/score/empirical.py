@@ -4,13 +4,13 @@ import math
 
 import torch
 
-from corelib._backend import use_torch
-from corelib._tensors import accepts_numpy, check_same
-from corelib.score import _compiled, _torch
-from corelib.score._arguments import check_no_overflow, check_points, check_sigma, check_weights
+from corelib._front_end import front_end
+from corelib._tensors import check_rows, check_same
+from corelib.engines import mixtures as engine
+from corelib.score._arguments import check_no_overflow, check_sigma, check_weights
 
 
-@accepts_numpy("x", "data", "sigma", "weights")
+@front_end("x", "data", "sigma", "weights")
 def empirical_score(x, data, sigma, *, weights=None):
     r"""Score of a data set plus noise, the exact minimiser of the denoising score-matching loss.
 
@@ -59,7 +59,7 @@ def empirical_score(x, data, sigma, *, weights=None):
     return score
 
 
-@accepts_numpy("x", "data", "sigma", "weights")
+@front_end("x", "data", "sigma", "weights")
 def empirical_log_density(x, data, sigma, *, weights=None):
     r"""Log-density of a data set plus noise, :math:`\log\sum_i p_i\,\mathcal N(x;y_i,\sigma^2 I)` with :math:`\sum_i p_i=1`.
 
@@ -81,8 +81,8 @@ def empirical_log_density(x, data, sigma, *, weights=None):
 
 
 def _empirical(x, data, sigma, weights) -> tuple[torch.Tensor, torch.Tensor]:
-    check_points(x, "x")
-    check_points(data, "data")
+    check_rows(x, "x")
+    check_rows(data, "data")
     check_same(x, "x", data, "data")
     n, d = data.shape
     if n == 0:
@@ -102,62 +102,9 @@ def _empirical(x, data, sigma, weights) -> tuple[torch.Tensor, torch.Tensor]:
     for value, name in ((data, "data"), (width, "sigma"), (log_weights, "weights")):
         if value.requires_grad and torch.is_grad_enabled():
             raise ValueError(f"{name} must not require a gradient: the result is differentiable in x only")
-    score, log_total = _op(x, data, width, log_weights)
+    score, log_total = engine.empirical_score(x, data, width, log_weights)
     check_no_overflow(log_total, "the squared distance over sigma^2")
     log_density = log_total - d * (0.5 * math.log(2 * math.pi) + width.log())
-    return check_no_overflow(score, "the score"), check_no_overflow(log_density.to(x.dtype), "the log-density")
-
-
-@torch.library.custom_op("corelib::empirical_score", mutates_args=())
-def _op(
-    x: torch.Tensor, data: torch.Tensor, sigma: torch.Tensor, log_weights: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Score (B, d) and float64 log of the softmax's denominator (B,)."""
-    return _implementation(x).forward(x, data, sigma, log_weights)
-
-
-@_op.register_fake
-def _(x, data, sigma, log_weights):
-    return torch.empty_like(x, memory_format=torch.contiguous_format), torch.empty_like(sigma)
-
-
-@torch.library.custom_op("corelib::empirical_score_vjp", mutates_args=())
-def _vjp(
-    x: torch.Tensor,
-    data: torch.Tensor,
-    sigma: torch.Tensor,
-    log_weights: torch.Tensor,
-    score: torch.Tensor,
-    log_total: torch.Tensor,
-    grad: torch.Tensor,
-) -> torch.Tensor:
-    """The Jacobian of the score times ``grad``; the Jacobian is symmetric."""
-    return _implementation(x).vjp(x, data, sigma, log_weights, score, log_total, grad)
-
-
-@_vjp.register_fake
-def _(x, data, sigma, log_weights, score, log_total, grad):
-    return torch.empty_like(x, memory_format=torch.contiguous_format)
-
-
-def _setup_context(ctx, inputs, output) -> None:
-    ctx.save_for_backward(*inputs, *output)
-    ctx.set_materialize_grads(False)
-
-
-def _backward(ctx, grad_score, grad_log_total):
-    x, data, sigma, log_weights, score, log_total = ctx.saved_tensors
-    grad = None
-    if grad_score is not None:
-        grad = _vjp(x, data, sigma, log_weights, score, log_total, grad_score)
-    if grad_log_total is not None:
-        along_score = grad_log_total.to(x.dtype)[:, None] * score
-        grad = along_score if grad is None else grad + along_score
-    return grad, None, None, None
-
-
-_op.register_autograd(_backward, setup_context=_setup_context)
-
-
-def _implementation(x: torch.Tensor):
-    return _torch if use_torch(x.device.type) else _compiled
+    return check_no_overflow(score, "the score"), check_no_overflow(
+        log_density.to(x.dtype), "the log-density"
+    )

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from corelib._tensors import accepts_numpy
-from corelib.score._arguments import check_like, check_points
+from corelib._front_end import front_end
+from corelib._tensors import check_rows, check_shaped
 
 
-@accepts_numpy("mean_a", "covariance_a", "mean_b", "covariance_b")
+@front_end("mean_a", "covariance_a", "mean_b", "covariance_b")
 def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor) -> Tensor:
     """Squared 2-Wasserstein distance of N(mean_a, covariance_a) and N(mean_b, covariance_b): the "FID" of two moments.
 
@@ -40,9 +40,9 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
     """
     covariance_a = _check_covariance(covariance_a, "covariance_a")
     d = len(covariance_a)
-    mean_a = check_like(mean_a, "mean_a", covariance_a, (d,), "covariance_a")
-    mean_b = check_like(mean_b, "mean_b", covariance_a, (d,), "covariance_a")
-    covariance_b = check_like(covariance_b, "covariance_b", covariance_a, (d, d), "covariance_a")
+    mean_a = check_shaped(mean_a, "mean_a", covariance_a, (d,), "covariance_a")
+    mean_b = check_shaped(mean_b, "mean_b", covariance_a, (d,), "covariance_a")
+    covariance_b = check_shaped(covariance_b, "covariance_b", covariance_a, (d, d), "covariance_a")
     _check_covariance(covariance_b, "covariance_b")
     a, b = covariance_a.to(torch.float64), covariance_b.to(torch.float64)
     values, vectors = torch.linalg.eigh(a)
@@ -53,14 +53,16 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
 
 
 def _check_covariance(value: object, name: str) -> Tensor:
-    matrix = check_points(value, name)
+    matrix = check_rows(value, name)
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name} must be square; got shape {tuple(matrix.shape)}")
     wide = matrix.detach().to(torch.float64)
     scale = float(wide.abs().max())
     slack = 1e3 * torch.finfo(matrix.dtype).eps * max(scale, torch.finfo(matrix.dtype).tiny)
     if float((wide - wide.T).abs().max()) > slack:
-        raise ValueError(f"{name} must be symmetric; entries differ by up to {float((wide - wide.T).abs().max()):.1e}")
+        raise ValueError(
+            f"{name} must be symmetric; entries differ by up to {float((wide - wide.T).abs().max()):.1e}"
+        )
     lowest = float(torch.linalg.eigvalsh(wide)[0])
     if lowest < -slack * len(wide):
         raise ValueError(f"{name} must be positive semi-definite; its smallest eigenvalue is {lowest:.1e}")

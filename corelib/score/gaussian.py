@@ -5,13 +5,14 @@ import math
 import torch
 
 from corelib._checks import check_int
-from corelib._tensors import accepts_numpy
-from corelib.score._arguments import check_like, check_no_overflow, check_points, check_sigma, check_spectrum
+from corelib._front_end import front_end
+from corelib._tensors import check_rows, check_shaped
+from corelib.score._arguments import check_no_overflow, check_sigma, check_spectrum
 
 _ARRAYS = ("x", "mean", "eigenvalues", "eigenvectors")
 
 
-@accepts_numpy("data")
+@front_end("data")
 def fit_gaussian(data, *, rank=None):
     """Mean and principal axes of a data set, in the form that the Gaussian functions take.
 
@@ -49,7 +50,7 @@ def fit_gaussian(data, *, rank=None):
     >>> mean, eigenvectors.shape
     (array([2., 0., 0.]), (3, 1))
     """
-    check_points(data, "data")
+    check_rows(data, "data")
     n, d = data.shape
     if n == 0:
         raise ValueError("data must hold at least one point; got none")
@@ -63,10 +64,14 @@ def fit_gaussian(data, *, rank=None):
     if rank is None:
         floor = max(n, d) * torch.finfo(torch.float64).eps * eigenvalues[0]
         rank = int((eigenvalues > floor).sum())
-    return mean.to(data.dtype), eigenvalues[:rank].to(data.dtype), eigenvectors[:, :rank].contiguous().to(data.dtype)
+    return (
+        mean.to(data.dtype),
+        eigenvalues[:rank].to(data.dtype),
+        eigenvectors[:, :rank].contiguous().to(data.dtype),
+    )
 
 
-@accepts_numpy(*_ARRAYS, "sigma")
+@front_end(*_ARRAYS, "sigma")
 def gaussian_score(x, mean, eigenvalues, eigenvectors, sigma):
     r"""Score of a Gaussian plus noise, :math:`(\Sigma+\sigma^2 I)^{-1}(\mu-x)`.
 
@@ -122,7 +127,7 @@ def gaussian_score(x, mean, eigenvalues, eigenvectors, sigma):
     return check_no_overflow(score, "the score")
 
 
-@accepts_numpy(*_ARRAYS, "sigma")
+@front_end(*_ARRAYS, "sigma")
 def gaussian_log_density(x, mean, eigenvalues, eigenvectors, sigma):
     r"""Log-density of a Gaussian plus noise, :math:`\log\mathcal N(x;\mu,\Sigma+\sigma^2 I)`.
 
@@ -145,7 +150,7 @@ def gaussian_log_density(x, mean, eigenvalues, eigenvectors, sigma):
     return check_no_overflow(log_density.to(x.dtype), "the log-density")
 
 
-@accepts_numpy(*_ARRAYS, "sigma_from", "sigma_to")
+@front_end(*_ARRAYS, "sigma_from", "sigma_to")
 def gaussian_flow(x, mean, eigenvalues, eigenvectors, sigma_from, sigma_to):
     r"""Exact solution of the probability-flow ODE of a Gaussian, from one noise level to another.
 
@@ -226,8 +231,8 @@ def _spans_everything(eigenvectors: torch.Tensor) -> bool:
 
 
 def _check_gaussian(x, mean, eigenvalues, eigenvectors) -> None:
-    d = check_points(x, "x").shape[1]
-    check_like(mean, "mean", x, (d,))
-    rank = check_like(eigenvalues, "eigenvalues", x, (None,)).shape[0]
-    check_like(eigenvectors, "eigenvectors", x, (d, rank))
+    d = check_rows(x, "x").shape[1]
+    check_shaped(mean, "mean", x, (d,))
+    rank = check_shaped(eigenvalues, "eigenvalues", x, (None,)).shape[0]
+    check_shaped(eigenvectors, "eigenvectors", x, (d, rank))
     check_spectrum(eigenvalues, eigenvectors)

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from corelib._checks import check_choice, check_int, check_positive
-from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
-from corelib.score._arguments import check_like, check_no_overflow, check_points, check_sigma
+from corelib._front_end import front_end
+from corelib._tensors import check_finite, check_rows, check_same, check_shaped, check_tensor
+from corelib.score._arguments import check_no_overflow, check_sigma
 
 
-@accepts_numpy("denoised", "clean", "sigma")
+@front_end("denoised", "clean", "sigma")
 def denoising_loss(
     denoised: Tensor, clean: Tensor, sigma: float | Tensor, *, sigma_data: float = 0.5, weighting: str = "edm"
 ) -> Tensor:
@@ -54,10 +55,12 @@ def denoising_loss(
     >>> print(f"{denoising_loss(clean + 0.1, clean, sigma=0.5):.4f}")
     0.1600
     """
-    denoised, clean = _check_rows(denoised, "denoised"), check_points(clean, "clean")
+    denoised, clean = _check_rows(denoised, "denoised"), check_rows(clean, "clean")
     check_same(denoised, "denoised", clean, "clean")
     if clean.shape != denoised.shape:
-        raise ValueError(f"clean must have the shape of denoised, {tuple(denoised.shape)}; got {tuple(clean.shape)}")
+        raise ValueError(
+            f"clean must have the shape of denoised, {tuple(denoised.shape)}; got {tuple(clean.shape)}"
+        )
     check_choice(weighting, "weighting", ("edm", "score", "none"))
     sigma_data = check_positive(sigma_data, "sigma_data")
     noise = check_sigma(sigma, "sigma", denoised)[:, 0]
@@ -103,15 +106,16 @@ def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     True
     """
     x, values = _score_of(score, x)
-    rows = [
-        torch.autograd.grad(values[:, k].sum(), x, create_graph=True)[0][:, k]
-        for k in range(x.shape[1])
-    ]
+    rows = [torch.autograd.grad(values[:, k].sum(), x, create_graph=True)[0][:, k] for k in range(x.shape[1])]
     return (values.square().sum(1) / 2 + sum(rows)).mean()
 
 
 def sliced_score_loss(
-    score: Callable[[Tensor], Tensor], x: Tensor, *, projections: int = 1, generator: torch.Generator | None = None
+    score: Callable[[Tensor], Tensor],
+    x: Tensor,
+    *,
+    projections: int = 1,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Sliced score matching: the divergence of ``hyvarinen_loss`` estimated along random directions.
 
@@ -156,7 +160,7 @@ def sliced_score_loss(
     return (values.square().sum(1) / 2 + divergence).mean()
 
 
-@accepts_numpy("encoder", "decoder", "slopes")
+@front_end("encoder", "decoder", "slopes")
 def contractive_penalty(encoder: Tensor, decoder: Tensor, slopes: Tensor) -> Tensor:
     """Squared Frobenius norm of the Jacobian of x -> decoder act(encoder x + b) + c, for every point.
 
@@ -190,18 +194,20 @@ def contractive_penalty(encoder: Tensor, decoder: Tensor, slopes: Tensor) -> Ten
     >>> float(contractive_penalty(np.eye(2), 3 * np.eye(2), np.array([[1.0, 0.5]]))[0])
     11.25
     """
-    encoder, slopes = check_points(encoder, "encoder"), check_points(slopes, "slopes")
+    encoder, slopes = check_rows(encoder, "encoder"), check_rows(slopes, "slopes")
     hidden, dimensions = encoder.shape
-    decoder = check_like(decoder, "decoder", encoder, (dimensions, hidden), "encoder")
+    decoder = check_shaped(decoder, "decoder", encoder, (dimensions, hidden), "encoder")
     if slopes.shape[1] != hidden:
-        raise ValueError(f"slopes must have {hidden} columns, one per row of encoder; got shape {tuple(slopes.shape)}")
+        raise ValueError(
+            f"slopes must have {hidden} columns, one per row of encoder; got shape {tuple(slopes.shape)}"
+        )
     check_same(encoder, "encoder", slopes, "slopes")
     kernel = (decoder.T @ decoder) * (encoder @ encoder.T)
     return ((slopes @ kernel) * slopes).sum(1)
 
 
 def _check_rows(value: object, name: str) -> Tensor:
-    points = check_points(value, name)
+    points = check_rows(value, name)
     if not len(points):
         raise ValueError(f"{name} must have at least one row; got shape {tuple(points.shape)}")
     return points

@@ -2,21 +2,15 @@
 
 import torch
 
-from corelib._tensors import accepts_numpy
-from corelib.score._arguments import (
-    check_like,
-    check_no_overflow,
-    check_points,
-    check_sigma,
-    check_spectrum,
-    check_weights,
-)
+from corelib._front_end import front_end
+from corelib._tensors import check_rows, check_shaped
+from corelib.score._arguments import check_no_overflow, check_sigma, check_spectrum, check_weights
 from corelib.score.gaussian import log_density_and_score
 
 _ARRAYS = ("x", "weights", "means", "eigenvalues", "eigenvectors", "sigma")
 
 
-@accepts_numpy(*_ARRAYS)
+@front_end(*_ARRAYS)
 def mixture_score(x, weights, means, eigenvalues, eigenvectors, sigma):
     r"""Score of a mixture of k Gaussians plus noise.
 
@@ -67,7 +61,7 @@ def mixture_score(x, weights, means, eigenvalues, eigenvectors, sigma):
     return check_no_overflow(score.to(x.dtype), "the score")
 
 
-@accepts_numpy(*_ARRAYS)
+@front_end(*_ARRAYS)
 def mixture_log_density(x, weights, means, eigenvalues, eigenvectors, sigma):
     r"""Log-density of a mixture of Gaussians plus noise, :math:`\log\sum_j\pi_j\,\mathcal N(x;\mu_j,\Sigma_j+\sigma^2 I)`.
 
@@ -90,13 +84,13 @@ def mixture_log_density(x, weights, means, eigenvalues, eigenvectors, sigma):
 
 def _mixture(x, weights, means, eigenvalues, eigenvectors, sigma) -> tuple[torch.Tensor, torch.Tensor]:
     """Score and log-density by a running softmax over the components."""
-    d = check_points(x, "x").shape[1]
-    k = check_like(means, "means", x, (None, d)).shape[0]
+    d = check_rows(x, "x").shape[1]
+    k = check_shaped(means, "means", x, (None, d)).shape[0]
     if k == 0:
         raise ValueError("means must hold at least one component; got none")
     check_weights(weights, "weights", x, k)
-    rank = check_like(eigenvalues, "eigenvalues", x, (k, None)).shape[1]
-    check_like(eigenvectors, "eigenvectors", x, (k, d, rank))
+    rank = check_shaped(eigenvalues, "eigenvalues", x, (k, None)).shape[1]
+    check_shaped(eigenvectors, "eigenvectors", x, (k, d, rank))
     check_spectrum(eigenvalues, eigenvectors)
     variance = check_sigma(sigma, "sigma", x).square()
 

@@ -1,6 +1,5 @@
 """A kernel is rebuilt when, and only when, a header that it includes has changed."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -12,16 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KERNELS = ROOT / "corelib" / "kernels"
 
-pytest.importorskip("Cython")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="setup.py refuses to build there")
-
-
-@pytest.fixture(scope="module")
-def setup():
-    spec = importlib.util.spec_from_file_location("setup_of_corelib", ROOT / "setup.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_headers_are_followed_through_headers(setup, tmp_path):

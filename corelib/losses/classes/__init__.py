@@ -1,0 +1,1 @@
+"""Losses of class scores, and scores of how hard an example is."""

@@ -1,0 +1,1 @@
+"""InfoNCE: queries among keys, plain, weighted, on prefixes, and over processes."""

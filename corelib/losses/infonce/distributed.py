@@ -1,0 +1,195 @@
+"""InfoNCE over the batches of all processes of a ``torch.distributed`` group."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from corelib._checks import check_bool, check_positive
+from corelib._tensors import check_finite
+from corelib.engines.route import first_derivative_only
+from corelib.losses.infonce.info_nce import check_info_nce, info_nce
+
+_MUST_AGREE = ("columns", "dtype", "temperature", "symmetric", "key_ids")
+
+
+def distributed_info_nce(
+    queries: Tensor,
+    keys: Tensor,
+    temperature: float = 0.05,
+    *,
+    symmetric: bool = False,
+    hard_negatives: Tensor | None = None,
+    key_ids: Tensor | None = None,
+    group: dist.ProcessGroup | None = None,
+) -> Tensor:
+    r""":func:`info_nce` of the batch that all processes hold together: every key is a candidate of every query.
+
+    All processes of the group must call it, each with its own part. The value is that of one process with the
+    concatenated queries and keys, and so is the gradient that each process gets for its own part.
+
+    Parameters
+    ----------
+    queries : Tensor, shape (n, d), float32 or float64
+        The queries of this process; n may differ between processes, d and the dtype may not.
+    keys : Tensor, shape (m, d), same dtype and device
+        Row i is the key of query i of this process; rows beyond the n-th are further negatives of all queries.
+    temperature, symmetric
+        As in :func:`info_nce`, equal in all processes.
+    hard_negatives : Tensor, shape (n, h, d), optional
+        Negatives of single queries; they stay in their process.
+    key_ids : Tensor, shape (m,), integer, optional
+        What each key is, as in :func:`info_nce`; ids mean the same in all processes, and all or none give them.
+    group : ProcessGroup, optional
+        The processes; by default all.
+
+    Returns
+    -------
+    Tensor, 0-dimensional
+        The mean over all queries of the group: the same number in every process.
+
+    Raises
+    ------
+    RuntimeError
+        If ``torch.distributed`` is not initialised, or this process is not in ``group``.
+    TypeError, ValueError
+        As :func:`info_nce`; also if the processes disagree on d, the dtype, ``temperature``, ``symmetric`` or whether
+        there are ``key_ids``. All processes raise, whichever was wrong, so that none waits for ever.
+
+    Notes
+    -----
+    **With DistributedDataParallel** call ``(dist.get_world_size() * loss).backward()``. Each process' embeddings get
+    their part of the gradient of one common loss, so the parameters' gradient is the *sum* over processes, and DDP
+    averages. (Without DDP add up the parameters' gradients, and do not divide.)
+
+    The processes speak in the forward pass only: keys are gathered, their gradients added up, d numbers for each key
+    (twice that if symmetric). Memory :math:`O(Md)` for M keys in the group, time :math:`O(nMd)` for each process.
+
+    Examples
+    --------
+    A group of one process, which anybody can run:
+
+    >>> import tempfile, torch
+    >>> import torch.distributed as dist
+    >>> from corelib.losses import distributed_info_nce
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=0, world_size=1)
+    ...     print(f"{distributed_info_nce(torch.eye(2), torch.eye(2), 0.5).item():.4f}")
+    ...     dist.destroy_process_group()
+    0.1269
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        raise RuntimeError(
+            "torch.distributed is not initialised: call torch.distributed.init_process_group first, "
+            "or info_nce for a single process"
+        )
+    if dist.get_rank(group) < 0:
+        raise RuntimeError("this process is not in group")
+    own_error, told = None, {}
+    try:
+        check_info_nce(queries, keys, None, hard_negatives, key_ids, None)
+        told = {
+            "rows": (len(queries), len(keys)),
+            "columns": queries.shape[1],
+            "dtype": str(queries.dtype).removeprefix("torch."),
+            "temperature": check_positive(temperature, "temperature"),
+            "symmetric": check_bool(symmetric, "symmetric"),
+            "key_ids": key_ids is not None,
+            "grad": torch.is_grad_enabled()
+            and any(value is not None and value.requires_grad for value in (queries, keys, hard_negatives)),
+        }
+        for value, name in ((queries, "queries"), (keys, "keys"), (hard_negatives, "hard_negatives")):
+            if value is not None:
+                check_finite(value, name)
+    except (TypeError, ValueError) as error:
+        own_error, told = error, {"error": str(error)}
+    everybody = _agree(own_error, told, group)
+    return _GlobalLoss.apply(queries, keys, hard_negatives, key_ids, everybody, group)
+
+
+def _agree(own_error: Exception | None, told: dict, group) -> list[dict]:
+    """What every process told; an error in all of them if it does not fit together."""
+    everybody: list = [None] * dist.get_world_size(group)
+    dist.all_gather_object(everybody, told, group=group)
+    if own_error is not None:
+        raise own_error
+    for rank, other in enumerate(everybody):
+        if "error" in other:
+            raise ValueError(f"rank {rank} of the group refused its arguments: {other['error']}")
+    for name in _MUST_AGREE:
+        values = [other[name] for other in everybody]
+        if len(set(values)) > 1:
+            what = "the number of columns of queries and keys" if name == "columns" else name
+            raise ValueError(
+                f"all ranks must agree on {what}; got {', '.join(map(str, values))} on ranks 0, 1, ..."
+            )
+    return everybody
+
+
+class _GlobalLoss(torch.autograd.Function):
+    """The loss of the whole group, and in the forward pass already the gradients of this process' part."""
+
+    @staticmethod
+    def forward(ctx, queries, keys, hard_negatives, key_ids, everybody, group):
+        rank = dist.get_rank(group)
+        rows = [other["rows"] for other in everybody]
+        total = sum(n for n, _ in rows)
+        n = len(queries)
+        temperature, symmetric = everybody[rank]["temperature"], everybody[rank]["symmetric"]
+        all_keys = _gather(keys, [m for _, m in rows], group)
+        all_ids = None if key_ids is None else _gather(key_ids.long(), [m for _, m in rows], group)
+        leaves = [queries.detach(), all_keys, None if hard_negatives is None else hard_negatives.detach()]
+        first_key = sum(m for _, m in rows[:rank])
+        own = first_key + torch.arange(n, device=queries.device)
+        if symmetric:
+            all_queries = _gather(queries, [n for n, _ in rows], group)
+            starts = [sum(m for _, m in rows[:r]) for r in range(len(rows))]
+            query_ids = None
+            if all_ids is not None:
+                query_ids = torch.cat(
+                    [all_ids[start : start + count] for start, (count, _) in zip(starts, rows, strict=True)]
+                )
+            leaves += [keys.detach()[:n], all_queries]
+            first_query = sum(n for n, _ in rows[:rank])
+            back = first_query + torch.arange(n, device=queries.device)
+        need = any(other["grad"] for other in everybody)
+        leaves = [leaf if leaf is None else leaf.requires_grad_(need) for leaf in leaves]
+        with torch.set_grad_enabled(need):
+            loss = info_nce(*leaves[:2], temperature, labels=own, hard_negatives=leaves[2], key_ids=all_ids)
+            if symmetric:
+                loss = 0.5 * (loss + info_nce(*leaves[3:], temperature, labels=back, key_ids=query_ids))
+            loss = loss * (n / total)
+        if need:
+            used = [leaf for leaf in leaves if leaf is not None]
+            gradients = iter(torch.autograd.grad(loss, used))
+            grad_queries, grad_keys, grad_hard, *way_back = (
+                leaf if leaf is None else next(gradients) for leaf in leaves
+            )
+            dist.all_reduce(grad_keys, group=group)
+            grad_keys = grad_keys[first_key : first_key + len(keys)].clone()
+            if symmetric:
+                grad_own_keys, grad_all_queries = way_back
+                dist.all_reduce(grad_all_queries, group=group)
+                grad_keys[:n] += grad_own_keys
+                grad_queries = grad_queries + grad_all_queries[first_query : first_query + n]
+            ctx.save_for_backward(grad_queries, grad_keys, *(() if grad_hard is None else (grad_hard,)))
+        value = loss.detach().double()
+        dist.all_reduce(value, group=group)
+        return value.to(queries.dtype)
+
+    @staticmethod
+    @first_derivative_only
+    def backward(ctx, upstream):
+        gradients = [*ctx.saved_tensors, None][:3]
+        needs = ctx.needs_input_grad[:3]
+        return *(upstream * g if needed else None for g, needed in zip(gradients, needs, strict=True)), *(
+            None,
+        ) * 3
+
+
+def _gather(rows: Tensor, counts: list[int], group) -> Tensor:
+    """The rows of all processes, in their order; ``counts`` says how many each has."""
+    padded = rows.new_zeros(max(counts), *rows.shape[1:])
+    padded[: len(rows)] = rows.detach()
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded, group=group)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])

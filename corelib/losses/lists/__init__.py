@@ -1,0 +1,1 @@
+"""Losses of the ranks in lists of scores."""

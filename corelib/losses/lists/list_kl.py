@@ -1,0 +1,109 @@
+"""Losses over short lists of candidates: distilling a teacher's scores, and the weights and directions of rerankers."""
+
+import torch
+
+from corelib._checks import check_positive
+from corelib._front_end import front_end
+from corelib._tensors import (
+    check_finite,
+    check_mask_like,
+    check_same,
+    check_tensor,
+)
+from corelib.losses._reduction import check_reduction, reduce
+
+_WEIGHTS = ("cl", "sft", "constant", "unsolved")
+
+
+@front_end("scores", "teacher", "mask")
+def list_kl_loss(
+    scores: torch.Tensor,
+    teacher: torch.Tensor,
+    *,
+    temperature: float = 1.0,
+    teacher_temperature: float | None = None,
+    mask: torch.Tensor | None = None,
+    reduction: str = "mean",
+) -> torch.Tensor:
+    r"""Kullback-Leibler divergence from a teacher's softmax over each list to the student's.
+
+    .. math:: L = \mathrm{KL}(Q \,\|\, P), \quad P = \mathrm{softmax}(s / \tau), \quad Q = \mathrm{softmax}(t / \tau_T)
+
+    Parameters
+    ----------
+    scores : Tensor or ndarray, shape (n, k), float32 or float64
+        The student's scores s, one list a row.
+    teacher : Tensor or ndarray, shape (n, k), dtype of ``scores``
+        The teacher's scores t, a constant.
+    temperature : float, default 1.0
+        tau, in the unit of ``scores``.
+    teacher_temperature : float, optional
+        tau_T, in the unit of ``teacher``; ``temperature`` if left out.
+    mask : Tensor or ndarray of bool, shape (n, k), optional
+        Which candidates exist; the others may hold anything. A list without candidates has loss 0.
+    reduction : {"mean", "sum", "none"}
+        Over lists.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or shape (n,) for "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, dtype, shape or range, or a score that counts is not finite.
+
+    Notes
+    -----
+    O(n k). Log-probabilities are never made from probabilities, so that candidates far below the best keep their
+    gradient. Source: Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach" (ICML 2007), up to
+    the teacher's entropy.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from corelib.losses import list_kl_loss
+    >>> list_kl_loss(torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[2.0, 1.0, 0.0]]))
+    tensor(0.0767)
+    """
+    student, target = _log_distributions(scores, teacher, temperature, teacher_temperature, mask)
+    check_reduction(reduction)
+    return reduce((target.exp() * (target - student)).sum(1), reduction)
+
+
+def _log_distributions(
+    scores, teacher, temperature, teacher_temperature, mask
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """log softmax of the student's and the teacher's lists."""
+    tau = check_positive(temperature, "temperature")
+    teacher_tau = (
+        tau if teacher_temperature is None else check_positive(teacher_temperature, "teacher_temperature")
+    )
+    scores = _check_lists(scores, "scores", mask)
+    if getattr(teacher, "requires_grad", False):
+        raise ValueError("teacher must not require a gradient (it is a constant); pass teacher.detach()")
+    teacher = _check_lists(teacher, "teacher", mask)
+    check_same(scores, "scores", teacher, "teacher")
+    if teacher.shape != scores.shape:
+        raise ValueError(
+            f"teacher must have the shape of scores, {tuple(scores.shape)}; got {tuple(teacher.shape)}"
+        )
+    student = check_finite(scores / tau, "scores / temperature")
+    target = check_finite(teacher / teacher_tau, "teacher / teacher_temperature")
+    return torch.log_softmax(_drop(student, mask), 1), torch.log_softmax(_drop(target, mask), 1)
+
+
+def _check_lists(values: object, name: str, mask) -> torch.Tensor:
+    """``values`` as lists, with zeros where the mask is False."""
+    check_tensor(values, name, ndim=2)
+    if values.numel() == 0:
+        raise ValueError(f"{name} must not be empty; got shape {tuple(values.shape)}")
+    if mask is not None:
+        values = values.masked_fill(~check_mask_like(mask, "mask", values, name), 0)
+    return check_finite(values, name)
+
+
+def _drop(logits: torch.Tensor, mask) -> torch.Tensor:
+    """``logits`` with numbers so low where the mask is False that their softmax is 0, yet their difference is finite."""
+    return logits if mask is None else logits.masked_fill(~mask, torch.finfo(logits.dtype).min / 4)

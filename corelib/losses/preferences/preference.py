@@ -1,0 +1,206 @@
+"""Losses and accuracies of pairwise preferences: one answer was chosen, the other rejected."""
+
+import torch
+from torch.nn import functional as F
+
+from corelib._checks import check_bool, check_choice, check_positive, check_real
+from corelib._front_end import front_end
+from corelib._tensors import (
+    check_constant_like,
+    check_integers,
+    check_mask_like,
+    check_range,
+    check_tensor,
+    check_values,
+)
+from corelib.engines.route import first_derivative_only
+from corelib.losses._reduction import check_reduction, reduce
+
+_CHUNK = 1 << 20  # logits looked at together
+
+
+@front_end("margin", "reference_margin")
+def preference_loss(
+    margin: torch.Tensor,
+    reference_margin: torch.Tensor | None = None,
+    *,
+    beta: float = 0.1,
+    gamma: float = 1.0,
+    kind: str = "dpo",
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> torch.Tensor:
+    r"""Preference loss of the margins by which a policy prefers the chosen to the rejected answers.
+
+    With :math:`u = m - \gamma\, m_\mathrm{ref}`, :math:`m = \log \pi(y_w) / \pi(y_l)` and likewise for the reference:
+
+    ========  ==========================================================
+    kind      loss
+    ========  ==========================================================
+    "dpo"     :math:`-\log \sigma(\beta u)`
+    "ipo"     :math:`(u - 1 / (2 \beta))^2`
+    "hinge"   :math:`\max(0, 1 - \beta u)`
+    ========  ==========================================================
+
+    Parameters
+    ----------
+    margin : Tensor or ndarray, shape (n,), float32 or float64
+        Log-probability of the chosen answer minus that of the rejected one, under the policy.
+    reference_margin : Tensor or ndarray, shape (n,), dtype of ``margin``, optional
+        The same under the reference model, a constant; 0 if left out.
+    beta : float, default 0.1
+        Positive; how strongly the policy is tied to the reference.
+    gamma : float, default 1.0
+        Share of the reference that counts: 0 leaves it out.
+    kind : {"dpo", "ipo", "hinge"}
+    label_smoothing : float, default 0.0
+        Probability, at most 0.5, that a label is swapped: the loss is then its expectation,
+        ``(1 - label_smoothing) * loss(u) + label_smoothing * loss(-u)``.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    Tensor
+        A scalar, or shape (n,) for "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, dtype, shape or range, is not finite, or the reference requires a gradient.
+
+    Notes
+    -----
+    O(n). No exponential overflows: a log-ratio may be hundreds of nats. Sources: Rafailov et al., "Direct Preference
+    Optimization" (arXiv 2305.18290), eq. 7; Azar et al. (arXiv 2310.12036), eq. 17; Zhao et al., "SLiC-HF"
+    (arXiv 2305.10425); gamma: Chen et al., "Preference Learning Algorithms Do Not Learn Preference Rankings"
+    (arXiv 2405.19534), eq. 4, whose reference term has the opposite sign.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from corelib.losses import preference_loss
+    >>> preference_loss(torch.tensor([3.0, -1.0]), torch.tensor([-2.0, -1.0]), beta=0.1, reduction="none")
+    tensor([0.4741, 0.6931])
+    """
+    check_values(margin, "margin")
+    beta, gamma = check_positive(beta, "beta"), check_real(gamma, "gamma")
+    check_choice(kind, "kind", ("dpo", "ipo", "hinge"))
+    if not 0 <= check_real(label_smoothing, "label_smoothing") <= 0.5:
+        raise ValueError(f"label_smoothing must lie between 0 and 0.5; got {label_smoothing}")
+    check_reduction(reduction)
+    u = margin
+    if reference_margin is not None:
+        check_constant_like(reference_margin, "reference_margin", margin, "margin")
+        u = margin - gamma * reference_margin
+    losses = _preference_losses(u, beta, kind)
+    if label_smoothing:
+        flipped = _preference_losses(-u, beta, kind)
+        losses = (
+            1 - label_smoothing
+        ) * losses + label_smoothing * flipped  # lerp makes NaN of two infinite losses
+    return reduce(losses, reduction)
+
+
+def _preference_losses(u: torch.Tensor, beta: float, kind: str) -> torch.Tensor:
+    if kind == "dpo":
+        return -F.logsigmoid(beta * u)
+    if kind == "ipo":
+        return (u - 1 / (2 * beta)) ** 2
+    return F.relu(1 - beta * u)
+
+
+class _TokenLogProbabilities(torch.autograd.Function):
+    """log softmax of (B, T, V) at the targets (B, T), 0 where not kept; one number a token is saved for backward."""
+
+    @staticmethod
+    def forward(ctx, logits, targets, keep):
+        normalisers = logits.new_empty(targets.shape)
+        for part in _chunks(logits):
+            normalisers[part] = torch.logsumexp(logits[part], -1)
+        if bool((~normalisers.isfinite() if keep is None else ~normalisers.isfinite() & keep).any()):
+            raise ValueError("logits must not be NaN or +inf, nor -inf for all tokens, where a token counts")
+        ctx.save_for_backward(logits, targets, keep, normalisers)
+        tokens = logits.gather(-1, targets[..., None])[..., 0] - normalisers
+        return tokens if keep is None else tokens.masked_fill_(~keep, 0)
+
+    @staticmethod
+    @first_derivative_only
+    def backward(ctx, upstream):
+        logits, targets, keep, normalisers = ctx.saved_tensors
+        gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        for part in _chunks(logits):
+            piece = torch.sub(logits[part], normalisers[part][..., None], out=gradient[part])
+            piece.exp_().mul_(-upstream[part][..., None])
+        gradient.scatter_add_(-1, targets[..., None], upstream[..., None])
+        return gradient if keep is None else gradient.masked_fill_(~keep[..., None], 0), None, None
+
+
+def _chunks(logits: torch.Tensor):
+    B, T, V = logits.shape
+    sequences, tokens = max(1, _CHUNK // (T * V)), max(1, _CHUNK // V)
+    for b in range(0, B, sequences):
+        for t in range(0, T, tokens):
+            yield slice(b, b + sequences), slice(t, t + tokens)
+
+
+@front_end("logits", "targets", "mask")
+def sequence_log_probability(
+    logits: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor | None = None, *, average: bool = False
+) -> torch.Tensor:
+    """Log-probability of each target sequence under the logits of a language model.
+
+    Parameters
+    ----------
+    logits : Tensor or ndarray, shape (B, T, V), float32 or float64
+        ``logits[b, t]`` predicts ``targets[b, t]`` (shift them before the call). Entries may be -inf (forbidden
+        tokens); NaN and +inf are refused wherever a token counts.
+    targets : Tensor or ndarray of int64, shape (B, T)
+        Token ids in 0..V-1. Where the mask is False any number will do, such as -100.
+    mask : Tensor or ndarray of bool, shape (B, T), optional
+        Which tokens count; all by default.
+    average : bool, default False
+        Divide by the number of tokens that count: the length-normalised score.
+
+    Returns
+    -------
+    Tensor, shape (B,)
+        Sums are taken in float64. A sequence without tokens has log-probability 0. Differentiable once in ``logits``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, dtype, shape or range, a row of logits that counts has no finite
+        normaliser, or ``average`` meets a sequence without tokens.
+
+    Notes
+    -----
+    O(B T V) time. What is kept for backward, besides the logits, is one number a token: the log-probabilities of
+    the other V - 1 tokens are never stored.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from corelib.losses import sequence_log_probability
+    >>> logits = torch.log(torch.tensor([[[0.5, 0.5], [0.9, 0.1]]]))
+    >>> sequence_log_probability(logits, torch.tensor([[1, 0]])).exp()        # 0.5 * 0.9
+    tensor([0.4500])
+    """
+    check_tensor(logits, "logits", ndim=3)
+    if logits.numel() == 0:
+        raise ValueError(f"logits must not be empty; got shape {tuple(logits.shape)}")
+    B, T, V = logits.shape
+    targets = check_integers(targets, "targets", logits, "logits", shape=(B, T))
+    check_bool(average, "average")
+    if mask is not None:
+        check_mask_like(mask, "mask", targets, "targets")
+        targets = targets.masked_fill(~mask, 0)
+    tokens = _TokenLogProbabilities.apply(logits, check_range(targets, "targets", V), mask)
+    sums = tokens.sum(1, dtype=torch.float64)
+    if average:
+        counts = torch.full_like(sums, T) if mask is None else mask.sum(1)
+        if bool((counts == 0).any()):
+            raise ValueError(
+                f"mask must keep a token of every sequence to average; {int((counts == 0).sum())} have none"
+            )
+        sums = sums / counts
+    return sums.to(logits.dtype)
