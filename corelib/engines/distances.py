@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from corelib.engines.route import first_derivative_only
 from corelib.engines.strips import in_tiles, strips
 
 _CLOSE = 1e-6  # squared distances below this share of the squared norms are taken from differences
 _CLOSE_BYTES = 4 << 20
+_SHORTEST = 1e-12  # the derivative of a shorter row's direction is taken as 0
 
 RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -44,6 +44,17 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     for i, j in (part.unbind(1) for part in (squared <= scale.mul_(_CLOSE)).nonzero().split(rows)):
         squared[i, j] = (a[i] - b[j]).square().sum(1)
     return squared
+
+
+def unit_rows(rows: Tensor) -> Tensor:
+    """The rows scaled to length 1, however short or long they are; a row of zeros stays one.
+
+    The derivative of a row shorter than 1e-12, which would be as large as 1 over its length, is taken as 0.
+    """
+    largest = rows.detach().abs().amax(1, keepdim=True)
+    rows = torch.where(largest < _SHORTEST, rows.detach(), rows)
+    rows = rows / torch.where(largest > 0, largest, 1)  # squares neither overflow nor vanish
+    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(1)
 
 
 def origin(points: Tensor) -> Tensor:
@@ -108,5 +119,5 @@ def prepared(embeddings: Tensor, measure: str) -> tuple[Tensor, type]:
     if measure == "inner":
         return points, Inner
     if measure == "cosine":
-        return F.normalize(points), Cosine
+        return unit_rows(points), Cosine
     return points - origin(points), Euclidean

@@ -169,7 +169,7 @@ X, Y = batch(6, 2)
     [
         ((X[:0], Y[:0]), ValueError, "embeddings must not be empty"),
         ((X[:1], Y[:1]), ValueError, "k must be at most the number of neighbours of a point, 0; got 4"),
-        ((X, Y.int()), TypeError, "labels must hold integers"),
+        ((X, Y.double()), TypeError, "labels must hold integers"),
         ((X, Y, 6), ValueError, "k must be at most the number of neighbours of a point, 5; got 6"),
         ((X, Y, 0), ValueError, "k must be at least 1"),
         ((X, Y, 2, {"candidates": 1}), ValueError, "candidates must be at least k, 2; got 1"),

@@ -227,7 +227,7 @@ X, Y = unit(4)
         (lambda: pair_based_loss(X, Y, lambda s, p, n: s.sum(1) / 0), ValueError, "embeddings must be small enough"),
         (lambda: pair_based_loss(X, Y, LOSSES[0], reduction="max"), ValueError, "reduction must be one of"),
         (lambda: pair_weights(X[:, :3], Y, LOSSES[0]), ValueError, "similarity must be square"),
-        (lambda: pair_weights(X @ X.T, Y.int(), LOSSES[0]), TypeError, "labels must hold integers"),
+        (lambda: pair_weights(X @ X.T, Y.double(), LOSSES[0]), TypeError, "labels must hold integers"),
         (lambda: ContrastivePairs("1"), TypeError, "margin must be a real number"),
         (lambda: TripletPairs(math.nan), ValueError, "margin must be finite"),
         (lambda: LiftedStructurePairs(1e200), ValueError, "margin must not exceed"),

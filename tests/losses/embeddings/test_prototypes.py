@@ -104,7 +104,7 @@ X, L = batch(4)[0], torch.tensor([0, 0, 1, 2])
     ("call", "error", "message"),
     [
         (lambda: class_means(X[:0], L[:0]), ValueError, "embeddings must not be empty"),
-        (lambda: class_means(X, L.int()), TypeError, "labels must hold integers"),
+        (lambda: class_means(X, L.double()), TypeError, "labels must hold integers"),
         (lambda: class_means(X, L - 1), ValueError, r"labels must lie in 0\.\.1; got -1\.\.1"),
         (lambda: class_means(X, L, 2), ValueError, r"labels must lie in 0\.\.1; got 0\.\.2"),
         (lambda: class_means(X, L, 4), ValueError, "labels must give each class a row; class 3 of 0..3 has none"),
