@@ -8,9 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from corelib._tensors import check_finite, dtype_name
 from corelib.engines.route import first_derivative_only
 from corelib.engines.strips import in_tiles, strips
 
+LARGEST = 1e140  # its square, summed over dimensions and pairs, is still finite
 _CLOSE = 1e-6  # squared distances below this share of the squared norms are taken from differences
 _CLOSE_BYTES = 4 << 20
 _SHORTEST = 1e-12  # the derivative of a shorter row's direction is taken as 0
@@ -18,22 +20,52 @@ _SHORTEST = 1e-12  # the derivative of a shorter row's direction is taken as 0
 RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def by_anchor(function: RowFunction, measure: str, embeddings: Tensor, labels: Tensor) -> Tensor:
+def by_anchor(
+    function: RowFunction,
+    measure: str,
+    embeddings: Tensor,
+    labels: Tensor,
+    references: Tensor | None = None,
+    reference_labels: Tensor | None = None,
+) -> Tensor:
     """``function(matrix, positive, negative)`` of each strip of rows, one below the other.
 
-    ``measure`` says what the float64 matrix holds: "inner" products, "cosine" distances (1 - cosine) or "euclidean"
-    distances. The boolean masks tell pairs of one class, without the anchor itself, from pairs of two.
+    ``measure`` says what the float64 matrix of the embeddings and the references holds: "inner" products, "cosine"
+    distances (1 - cosine) or "euclidean" distances. The boolean masks tell pairs of one class from pairs of two; without
+    references, the embeddings meet each other, and the anchor itself is in neither.
     """
-    points, matrix = prepared(embeddings, measure)
+    itself = references is None
+    if not itself:
+        check_magnitude(references, "references")
+    points = embeddings.double()
+    points, targets = MEASURES[measure].prepared(points, points if itself else references.double())
+    target_labels = labels if itself else reference_labels
 
     def of_strip(points: Tensor, start: int, stop: int) -> Tensor:
-        positive = labels[start:stop, None] == labels
+        positive = labels[start:stop, None] == target_labels
         negative = ~positive
-        positive.diagonal(offset=start).fill_(False)
-        return function(matrix.apply(points[start:stop], points), positive, negative)
+        if itself:
+            positive.diagonal(offset=start).fill_(False)
+        return function(MEASURES[measure].apply(points[start:stop], targets), positive, negative)
 
-    n = len(embeddings)
-    return in_tiles(of_strip, points, strips(n, n, points))
+    return in_tiles(of_strip, points, strips(len(points), len(targets), points))
+
+
+def check_magnitude(value: Tensor, name: str) -> Tensor:
+    """``value`` if it is finite and small enough for squared distances."""
+    largest = value.detach().abs().max().item()
+    if not largest <= LARGEST:
+        check_finite(value, name)
+        raise ValueError(f"{name} must not exceed {LARGEST:g}; got {largest}")
+    return value
+
+
+def rounded(loss: Tensor, dtype: torch.dtype) -> Tensor:
+    """``loss`` in the dtype of the embeddings, if it fits."""
+    result = loss.to(dtype)
+    if not bool(result.detach().isfinite().all()):
+        raise ValueError(f"embeddings must be small enough for the loss to stay within {dtype_name(result)}")
+    return result
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -65,9 +97,16 @@ def origin(points: Tensor) -> Tensor:
 class Euclidean(torch.autograd.Function):
     """Euclidean distances, whose derivative at distance 0 is taken as 0.
 
-    As of every measure with both, ``values`` are plain numbers, ``gradients`` those with respect to ``a`` and ``b``, and
-    ``apply`` is what autograd sees.
+    As of every measure: ``prepared`` are the two sets of rows as the measure takes them, ``apply`` is what autograd sees.
+    Those with ``values``, which are plain numbers, have ``gradients`` with respect to prepared rows, which use up their
+    upstream and the distances, and ``pulled_back`` takes them to the rows themselves.
     """
+
+    @staticmethod
+    def prepared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        zero = origin(b)
+        moved = b - zero
+        return (moved if a is b else a - zero), moved
 
     @staticmethod
     def values(a: Tensor, b: Tensor) -> Tensor:
@@ -75,8 +114,13 @@ class Euclidean(torch.autograd.Function):
 
     @staticmethod
     def gradients(upstream: Tensor, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        weight = (upstream / distances).masked_fill_(distances == 0, 0)
-        return weight.sum(1)[:, None] * a - weight @ b, weight.sum(0)[:, None] * b - weight.T @ a
+        weight = upstream.div_(distances.masked_fill_(distances == 0, torch.inf))
+        to_a = torch.addmm(weight.sum(1)[:, None] * a, weight, b, alpha=-1)
+        return to_a, torch.addmm(weight.sum(0)[:, None] * b, weight.T, a, alpha=-1)
+
+    @staticmethod
+    def pulled_back(gradient: Tensor, rows: Tensor, prepared: Tensor) -> Tensor:
+        return gradient
 
     @staticmethod
     def forward(ctx, a, b):
@@ -88,11 +132,16 @@ class Euclidean(torch.autograd.Function):
     @first_derivative_only
     def backward(ctx, upstream):
         a, b, distances = ctx.saved_tensors
-        return Euclidean.gradients(upstream, distances, a, b)
+        return Euclidean.gradients(upstream.clone(), distances.clone(), a, b)
 
 
 class Cosine:
     """1 minus the inner products of unit vectors."""
+
+    @staticmethod
+    def prepared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        unit = unit_rows(b)
+        return (unit if a is b else unit_rows(a)), unit
 
     @staticmethod
     def values(a: Tensor, b: Tensor) -> Tensor:
@@ -102,6 +151,14 @@ class Cosine:
     def gradients(upstream: Tensor, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         return -(upstream @ b), -(upstream.T @ a)
 
+    @staticmethod
+    def pulled_back(gradient: Tensor, rows: Tensor, prepared: Tensor) -> Tensor:
+        """That of :func:`unit_rows`."""
+        along = (gradient * prepared).sum(1, keepdim=True)
+        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        short = rows.abs().amax(1, keepdim=True) < _SHORTEST
+        return (gradient - along * prepared).div_(length).masked_fill_(short, 0)
+
     apply = values
 
 
@@ -109,15 +166,12 @@ class Inner:
     """Inner products."""
 
     @staticmethod
+    def prepared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        return a, b
+
+    @staticmethod
     def apply(a: Tensor, b: Tensor) -> Tensor:
         return a @ b.T
 
 
-def prepared(embeddings: Tensor, measure: str) -> tuple[Tensor, type]:
-    """The rows in float64 as the measure takes them, and the measure."""
-    points = embeddings.double()
-    if measure == "inner":
-        return points, Inner
-    if measure == "cosine":
-        return unit_rows(points), Cosine
-    return points - origin(points), Euclidean
+MEASURES = {"inner": Inner, "cosine": Cosine, "euclidean": Euclidean}

@@ -1,7 +1,8 @@
 """Contrastive loss strip by strip: what pairs cost by their distance beyond a margin of their own kind, and its gradient."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +11,14 @@ from corelib.engines.distances import MEASURES, check_magnitude, rounded
 from corelib.engines.route import Operator, first_derivative_only, keep_gradients, take_gradients
 from corelib.engines.strips import strips
 
-Strip = tuple[int, int, Tensor, Tensor, Tensor]
+
+class Strip(NamedTuple):
+    """A range of rows, distances, and what the positive and the negative pairs have in excess of their margin."""
+
+    start: int
+    stop: int
+    distances: Tensor
+    sides: tuple[Tensor, Tensor]
 
 
 def _loss(
@@ -31,29 +39,34 @@ def _loss(
     if references is not None:
         check_magnitude(references, "references")
     pairs = _Pairs(embeddings, labels, references, reference_labels, near, far, measure, power)
-    needs = (need_embeddings, need_references)
-    wanted = any(needs) and reduction != "none"
+    each, needs = reduction == "none", (need_embeddings, need_references)
     costs = pairs.points.new_zeros((2, len(labels)))
-    active = costs.new_zeros(2)
-    factors = (1.0, 1.0) if reduction == "sum" else pairs.shares(*pairs.counts())
-    gradients = pairs.no_gradients()
+    active = [0, 0]
+    factors = _shares(*pairs.counts()) if reduction == "mean" else (1.0, 1.0)
+    gradients = pairs.no_gradients(), pairs.no_gradients()
     for strip in pairs.strips():
-        pairs.add_costs(strip, costs)
-        if reduction == "active":
-            active += torch.stack([side.count_nonzero() for side in strip[3:]])
-        elif wanted:
-            pairs.add_gradients(strip, factors, None, gradients)
-    if reduction == "none":
-        return rounded(costs.sum(0), embeddings.dtype), *pairs.pulled_back(gradients, (False, False))
-    if reduction == "active":
-        factors = pairs.shares(*(active * pairs.times).tolist())
-        if wanted:
-            whole = [strip] if strip[1] - strip[0] == len(labels) else pairs.strips()
-            for strip in whole:
-                pairs.add_gradients(strip, factors, None, gradients)
-    pos, neg = costs.sum(1).tolist()
-    loss = costs.new_tensor(pos * factors[0] + neg * factors[1])
-    return rounded(loss, embeddings.dtype), *pairs.pulled_back(gradients, needs)
+        pairs.add_costs(strip, costs, each)
+        late = reduction == "active"
+        if late:
+            active = [
+                a + pairs.times * int(side.count_nonzero())
+                for a, side in zip(active, strip.sides, strict=True)
+            ]
+            factors = _shares(*active)
+            late = strip.stop - strip.start < len(labels)  # the factors are not known before the last strip
+        if any(needs) and not each:
+            slopes = pairs.slopes(strip)
+            if not late:
+                slopes = [slopes[0].mul_(factors[0]).add_(slopes[1], alpha=factors[1])]
+            for slope, gradient in zip(slopes, gradients, strict=False):
+                pairs.add_gradients(strip, slope, gradient)
+    if each:
+        return rounded(costs.sum(0), embeddings.dtype), *pairs.pulled_back(gradients[0], (False, False))
+    if late:
+        gradients = [[factors[0] * p + factors[1] * q for p, q in zip(*gradients, strict=True)]]
+    total = sum(factor * math.fsum(side) for factor, side in zip(factors, costs.tolist(), strict=True))
+    loss = rounded(costs.new_tensor(pairs.times * total), embeddings.dtype)
+    return loss, *pairs.pulled_back(gradients[0], needs, pairs.times)
 
 
 def _gradients(
@@ -70,11 +83,18 @@ def _gradients(
     need_references: bool,
 ) -> tuple[Tensor, Tensor]:
     """Those of the sum over anchors of ``upstream`` times their costs."""
+    upstream = upstream.double()
     pairs = _Pairs(embeddings, labels, references, reference_labels, near, far, measure, power)
     gradients = pairs.no_gradients()
     for strip in pairs.strips():
-        pairs.add_gradients(strip, (1.0, 1.0), upstream.double(), gradients)
+        slopes = pairs.slopes(strip)
+        pairs.add_gradients(strip, slopes[0].add_(slopes[1]).mul_(pairs.of_both(upstream, strip)), gradients)
     return pairs.pulled_back(gradients, (need_embeddings, need_references))
+
+
+def _shares(positive: float, negative: float) -> tuple[float, float]:
+    """Of one pair in the means of either side."""
+    return 1 / max(1, positive), 1 / max(1, negative)
 
 
 def _empty(embeddings: Tensor, references: Tensor | None, needs: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
@@ -111,10 +131,11 @@ _of_anchors = Operator(
     _gradients,
     fake=lambda upstream, x, labels, references, *settings: _empty(x, references, settings[-2:]),
 )
-contrastive = Operator("corelib::contrastive", _loss, fake=_fake, setup_context=keep_gradients, backward=_backward)
+contrastive = Operator(
+    "corelib::contrastive", _loss, fake=_fake, setup_context=keep_gradients, backward=_backward
+)
 
 
-@dataclass
 class _Pairs:
     """The pairs of anchors with each other, or with references.
 
@@ -126,10 +147,10 @@ class _Pairs:
         self.itself = references is None
         self.times = 2 if self.itself else 1
         self.measure = MEASURES[measure]
-        embeddings = embeddings.detach().double()
-        references = embeddings if self.itself else references.detach().double()
-        self.given = embeddings, references
-        self.points, self.targets = self.measure.prepared(*self.given)
+        self.dtype = embeddings.dtype
+        self.embeddings = embeddings.detach().double()
+        self.references = self.embeddings if self.itself else references.detach().double()
+        self.points, self.targets = self.measure.prepared(self.embeddings, self.references)
         self.labels, self.target_labels = labels, labels if self.itself else reference_labels
         self.near, self.far, self.power = near, far, power
 
@@ -137,14 +158,12 @@ class _Pairs:
         """How many positive and negative ordered pairs there are."""
         ordered = self.target_labels.sort().values
         right = torch.searchsorted(ordered, self.labels, right=True)
-        positive = int((right - torch.searchsorted(ordered, self.labels)).sum()) - self.itself * len(self.labels)
+        positive = int((right - torch.searchsorted(ordered, self.labels)).sum()) - self.itself * len(
+            self.labels
+        )
         return positive, len(self.labels) * (len(ordered) - self.itself) - positive
 
-    def shares(self, positive: float, negative: float) -> tuple[float, float]:
-        return 1 / max(1, positive), 1 / max(1, negative)
-
     def strips(self) -> Iterator[Strip]:
-        """Row ranges, distances, and what positive and negative pairs have in excess of their margin."""
         for start, stop in strips(len(self.points), len(self.targets), self.points):
             rows, columns = slice(start, stop), slice(start if self.itself else 0, None)
             distances = self.measure.values(self.points[rows], self.targets[columns])
@@ -152,36 +171,52 @@ class _Pairs:
             excess = torch.where(positive, distances - self.near, self.far - distances).clamp_min_(0)
             if self.itself:  # a pair stands in the square twice, a row meets itself
                 excess[:, : stop - start].triu_(1)
-            of_positive = excess * positive
-            yield start, stop, distances, of_positive, excess.sub_(of_positive)
+            of_positive = torch.where(positive, excess, 0)
+            yield Strip(start, stop, distances, (of_positive, excess.sub_(of_positive)))
 
-    def add_costs(self, strip: Strip, costs: Tensor) -> None:
-        start, stop, _, *sides = strip
-        for cost, excess in zip(costs, sides, strict=True):
+    def add_costs(self, strip: Strip, costs: Tensor, each: bool) -> None:
+        """Those of a strip; a pair counts for the first of its anchors, or for both if ``each`` is asked for."""
+        for cost, excess in zip(costs, strip.sides, strict=True):
             excess = excess if self.power == 1 else excess.square().div_(2)
-            cost[start:stop] += excess.sum(1)
-            if self.itself:
-                cost[start:] += excess.sum(0)
+            cost[strip.start : strip.stop] += excess.sum(1)
+            if each and self.itself:
+                cost[strip.start :] += excess.sum(0)
 
     def no_gradients(self) -> tuple[Tensor, Tensor]:
         rows = torch.zeros_like(self.points)
         return rows, rows if self.itself else torch.zeros_like(self.targets)
 
-    def add_gradients(
-        self, strip: Strip, factors: tuple[float, float], upstream: Tensor | None, gradients: tuple[Tensor, Tensor]
-    ) -> None:
-        """Those of a strip, which is used up: ``factors`` weigh its two sides, ``upstream`` the anchors."""
-        start, stop, distances, of_positive, of_negative = strip
+    def slopes(self, strip: Strip) -> tuple[Tensor, Tensor]:
+        """The derivatives of the costs by the distances, in the place of the excesses."""
+        of_positive, of_negative = strip.sides
         if self.power == 1:
             of_positive.sign_(), of_negative.sign_()
-        times = self.times if upstream is None else 1
-        weights = of_positive.mul_(times * factors[0]).sub_(of_negative, alpha=times * factors[1])
-        if upstream is not None:
-            weights.mul_(upstream[start:stop, None] + upstream[start:] if self.itself else upstream[start:stop, None])
-        columns = slice(start if self.itself else 0, None)
-        to_rows, to_columns = self.measure.gradients(weights, distances, self.points[start:stop], self.targets[columns])
-        gradients[0][start:stop] += to_rows
+        return of_positive, of_negative.neg_()
+
+    def of_both(self, upstream: Tensor, strip: Strip) -> Tensor:
+        """What ``upstream`` of each anchor gives to the pairs of a strip."""
+        rows = upstream[strip.start : strip.stop, None]
+        return rows + upstream[strip.start :] if self.itself else rows
+
+    def add_gradients(self, strip: Strip, slopes: Tensor, gradients: tuple[Tensor, Tensor]) -> None:
+        """Those for derivatives ``slopes`` by the distances; both are used up."""
+        rows, columns = slice(strip.start, strip.stop), slice(strip.start if self.itself else 0, None)
+        to_rows, to_columns = self.measure.gradients(
+            slopes, strip.distances, self.points[rows], self.targets[columns]
+        )
+        gradients[0][rows] += to_rows
         gradients[1][columns] += to_columns
 
-    def pulled_back(self, gradients: tuple[Tensor, Tensor], needs: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
-        """The gradients by the embeddings and by the references, in their dtype; empty unless needed."""
+    def pulled_back(
+        self, gradients: tuple[Tensor, Tensor], needs: tuple[bool, bool], times: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """The gradients by the embeddings and the references ``times`` over, in their dtype; empty unless needed."""
+        sides = zip(
+            gradients, (self.embeddings, self.references), (self.points, self.targets), needs, strict=True
+        )
+        return tuple(
+            self.measure.pulled_back(gradient, rows, points).mul_(times).to(self.dtype)
+            if needed
+            else rows.new_empty(0, dtype=self.dtype)
+            for gradient, rows, points, needed in sides
+        )

@@ -6,9 +6,10 @@ from torch import Tensor
 from corelib._checks import check_int
 from corelib._front_end import front_end
 from corelib._tensors import check_integers, check_range, check_same
+from corelib.engines.distances import rounded
 from corelib.engines.nearest import SMOOTHING, nearest_other
 from corelib.losses._reduction import check_reduction, reduce
-from corelib.losses.embeddings._batch import check_batch, check_points, check_threshold, rounded
+from corelib.losses.embeddings._batch import check_batch, check_points, check_threshold
 
 
 @front_end("embeddings", "labels")

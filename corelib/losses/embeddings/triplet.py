@@ -4,15 +4,15 @@ from torch import Tensor
 
 from corelib._checks import check_choice
 from corelib._front_end import front_end
-from corelib.engines.distances import by_anchor
+from corelib.engines.distances import by_anchor, rounded
 from corelib.losses._reduction import total_of
-from corelib.losses.embeddings._batch import check_batch, check_threshold, rounded
+from corelib.losses.embeddings._batch import check_batch, check_references, check_threshold
 from corelib.losses.embeddings._triplets import all_triplets, hardest_triplets, semihard_triplets
 
 _MINING = {"all": all_triplets, "hard": hardest_triplets, "semihard": semihard_triplets}
 
 
-@front_end("embeddings", "labels")
+@front_end("embeddings", "labels", "references", "reference_labels")
 def triplet_loss(
     embeddings: Tensor,
     labels: Tensor,
@@ -21,6 +21,8 @@ def triplet_loss(
     mining: str = "all",
     distance: str = "euclidean",
     reduction: str = "mean",
+    references: Tensor | None = None,
+    reference_labels: Tensor | None = None,
 ) -> Tensor:
     r"""Triplet loss of a labelled batch: all triplets, the hardest of each anchor, or the semi-hard ones.
 
@@ -45,12 +47,15 @@ def triplet_loss(
     reduction : {"mean", "active", "sum", "none"}
         Mean over the triplets that mining takes, mean over those of them that cost something, sum, or the sum for each
         anchor.
+    references, reference_labels : Tensors or ndarrays, shapes (m, d) and (m,), optional
+        What the embeddings are compared with in place of each other, such as a memory bank, and its classes: anchors are
+        the embeddings, their positives and negatives references.
 
     Returns
     -------
     Tensor, shape () or (n,), of the embeddings' dtype (a float or an array for arrays)
         0 where there is no triplet. Computed in float64. Differentiable once (a triplet exactly at the margin has
-        derivative 0, and so has the distance of two equal rows); the choice of triplets counts as constant.
+        derivative 0, and so have the distance of two equal rows and the cosine of a row shorter than 1e-12); the choice of triplets counts as constant.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def triplet_loss(
 
     Notes
     -----
-    O(n^2 d + n^2 log n) time for all O(n^3) triplets: those of one anchor are all pairs of a positive and a negative
+    O(n^2 d + n^2 log n) time (n m for n^2 with references) for all O(n^3) triplets: those of one anchor are all pairs of a positive and a negative
     distance under a hinge, a sum that :func:`pairwise_hinge_loss` takes from two sorts. O(n d) memory beside strips of a
     few MB, which the backward pass computes again.
 
@@ -84,6 +89,7 @@ def triplet_loss(
     tensor([0.0000, 0.7000, 0.0000])
     """
     labels = check_batch(embeddings, labels)
+    reference_labels = check_references(references, reference_labels, embeddings)
     margin = check_threshold(margin, "margin")
     of_anchors = _MINING[check_choice(mining, "mining", tuple(_MINING))]
     check_choice(distance, "distance", ("euclidean", "cosine"))
@@ -93,6 +99,8 @@ def triplet_loss(
         distance,
         embeddings,
         labels,
+        references,
+        reference_labels,
     ).unbind(1)
     if reduction == "none":
         return rounded(costs, embeddings.dtype)

@@ -207,7 +207,9 @@ class _GlobalLoss(torch.autograd.Function):
         gradients = [*ctx.saved_tensors, None][:3]
         needs = ctx.needs_input_grad[:3]
         scale = ctx.factor * upstream
-        return *(scale * g if needed else None for g, needed in zip(gradients, needs, strict=True)), *(None,) * 3
+        return *(scale * g if needed else None for g, needed in zip(gradients, needs, strict=True)), *(
+            None,
+        ) * 3
 
 
 def _gather(rows: Tensor, counts: list[int], group) -> Tensor:

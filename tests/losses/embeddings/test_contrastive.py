@@ -147,7 +147,7 @@ X, Y = batch(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: contrastive_loss(X[:0], Y[:0]), ValueError, "embeddings must not be empty"),
+        (lambda: contrastive_loss(X[:0], Y[:0]), ValueError, "embeddings must have at least one row and one column"),
         (lambda: contrastive_loss(X[0], Y), ValueError, "embeddings must be 2-dimensional"),
         (lambda: contrastive_loss(X * math.nan, Y), ValueError, "embeddings must be finite"),
         (lambda: contrastive_loss(X * 1e200, Y), ValueError, "embeddings must not exceed 1e\\+140"),

@@ -220,7 +220,7 @@ X, Y = unit(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: pair_based_loss(X[:0], Y[:0], LOSSES[0]), ValueError, "embeddings must not be empty"),
+        (lambda: pair_based_loss(X[:0], Y[:0], LOSSES[0]), ValueError, "embeddings must have at least one row and one column"),
         (lambda: pair_based_loss(X, Y, "contrastive"), TypeError, "loss must be callable; got str"),
         (lambda: pair_based_loss(X, Y, lambda s, p, n: s), ValueError, r"loss must return .* shape \(4,\); got \(4, 4\)"),
         (lambda: pair_based_loss(X, Y, lambda s, p, n: 1.0), ValueError, "loss must return .* got float"),
