@@ -1,7 +1,4 @@
-"""All pairs of a labelled batch of embeddings, strip by strip: masks, distances, and a function of each anchor's row.
-
-Only the results of a strip are kept: the backward pass computes it again, so that the matrix never exists.
-"""
+"""Distances of embeddings, which no offset and no near duplicate spoils, and functions of an anchor's row of products."""
 
 from collections.abc import Callable
 
@@ -9,7 +6,6 @@ import torch
 from torch import Tensor
 
 from corelib._tensors import check_finite, dtype_name
-from corelib.engines.route import first_derivative_only
 from corelib.engines.strips import in_tiles, strips
 
 LARGEST = 1e140  # its square, summed over dimensions and pairs, is still finite
@@ -22,33 +18,29 @@ RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 def by_anchor(
     function: RowFunction,
-    measure: str,
     embeddings: Tensor,
     labels: Tensor,
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
+    references: Tensor | None,
+    reference_labels: Tensor | None,
 ) -> Tensor:
-    """``function(matrix, positive, negative)`` of each strip of rows, one below the other.
+    """``function(products, positive, negative)`` of each strip of rows, one below the other.
 
-    ``measure`` says what the float64 matrix of the embeddings and the references holds: "inner" products, "cosine"
-    distances (1 - cosine) or "euclidean" distances. The boolean masks tell pairs of one class from pairs of two; without
-    references, the embeddings meet each other, and the anchor itself is in neither.
+    The products are float64 inner products of the embeddings with the references, or with each other if there are none.
+    The boolean masks tell pairs of one class from pairs of two; an anchor with itself is in neither.
     """
-    itself = references is None
-    if not itself:
+    points, targets, target_labels = embeddings.double(), None, labels
+    if references is not None:
         check_magnitude(references, "references")
-    points = embeddings.double()
-    points, targets = MEASURES[measure].prepared(points, points if itself else references.double())
-    target_labels = labels if itself else reference_labels
+        targets, target_labels = references.double(), reference_labels
 
     def of_strip(points: Tensor, start: int, stop: int) -> Tensor:
         positive = labels[start:stop, None] == target_labels
         negative = ~positive
-        if itself:
+        if targets is None:
             positive.diagonal(offset=start).fill_(False)
-        return function(MEASURES[measure].apply(points[start:stop], targets), positive, negative)
+        return function(points[start:stop] @ (points if targets is None else targets).T, positive, negative)
 
-    return in_tiles(of_strip, points, strips(len(points), len(targets), points))
+    return in_tiles(of_strip, points, strips(len(labels), len(target_labels), points))
 
 
 def check_magnitude(value: Tensor, name: str) -> Tensor:
@@ -94,45 +86,33 @@ def origin(points: Tensor) -> Tensor:
     return points[0].detach()
 
 
-class Euclidean(torch.autograd.Function):
+class Euclidean:
     """Euclidean distances, whose derivative at distance 0 is taken as 0.
 
-    As of every measure: ``prepared`` are the two sets of rows as the measure takes them, ``apply`` is what autograd sees.
-    Those with ``values``, which are plain numbers, have ``gradients`` with respect to prepared rows, which use up their
-    upstream and the distances, and ``pulled_back`` takes them to the rows themselves.
+    As every measure: rows ``prepared`` for it, ``values``, ``weights`` in the place of the derivatives by the distances and
+    of these, a ``gradient`` of the rows ``a`` from them, and ``pulled_back``, which takes it from prepared rows to those given.
     """
 
     @staticmethod
     def prepared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        zero = origin(b)
-        moved = b - zero
-        return (moved if a is b else a - zero), moved
+        moved = b - origin(b)
+        return (moved if a is b else a - origin(b)), moved
 
     @staticmethod
     def values(a: Tensor, b: Tensor) -> Tensor:
         return squared_distances(a, b).sqrt_()
 
     @staticmethod
-    def gradients(upstream: Tensor, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        weight = upstream.div_(distances.masked_fill_(distances == 0, torch.inf))
-        to_a = torch.addmm(weight.sum(1)[:, None] * a, weight, b, alpha=-1)
-        return to_a, torch.addmm(weight.sum(0)[:, None] * b, weight.T, a, alpha=-1)
+    def weights(upstream: Tensor, distances: Tensor) -> Tensor:
+        return upstream.div_(distances.masked_fill_(distances == 0, torch.inf))
+
+    @staticmethod
+    def gradient(weights: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return torch.addmm(weights.sum(1)[:, None] * a, weights, b, alpha=-1)
 
     @staticmethod
     def pulled_back(gradient: Tensor, rows: Tensor, prepared: Tensor) -> Tensor:
         return gradient
-
-    @staticmethod
-    def forward(ctx, a, b):
-        distances = Euclidean.values(a, b)
-        ctx.save_for_backward(a, b, distances)
-        return distances
-
-    @staticmethod
-    @first_derivative_only
-    def backward(ctx, upstream):
-        a, b, distances = ctx.saved_tensors
-        return Euclidean.gradients(upstream.clone(), distances.clone(), a, b)
 
 
 class Cosine:
@@ -148,8 +128,12 @@ class Cosine:
         return 1 - a @ b.T
 
     @staticmethod
-    def gradients(upstream: Tensor, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        return -(upstream @ b), -(upstream.T @ a)
+    def weights(upstream: Tensor, distances: Tensor) -> Tensor:
+        return upstream
+
+    @staticmethod
+    def gradient(weights: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return -(weights @ b)
 
     @staticmethod
     def pulled_back(gradient: Tensor, rows: Tensor, prepared: Tensor) -> Tensor:
@@ -159,19 +143,5 @@ class Cosine:
         short = rows.abs().amax(1, keepdim=True) < _SHORTEST
         return (gradient - along * prepared).div_(length).masked_fill_(short, 0)
 
-    apply = values
 
-
-class Inner:
-    """Inner products."""
-
-    @staticmethod
-    def prepared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        return a, b
-
-    @staticmethod
-    def apply(a: Tensor, b: Tensor) -> Tensor:
-        return a @ b.T
-
-
-MEASURES = {"inner": Inner, "cosine": Cosine, "euclidean": Euclidean}
+MEASURES = {"cosine": Cosine, "euclidean": Euclidean}

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from corelib.engines.distances import MEASURES, check_magnitude, rounded
-from corelib.engines.route import Operator, first_derivative_only, keep_gradients, take_gradients
+from corelib.engines.distances import rounded
+from corelib.engines.labelled_pairs import Gradients, LabelledPairs, labelled_loss
 from corelib.engines.strips import strips
 
 
@@ -35,15 +35,13 @@ def _loss(
     need_references: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The loss, or that of each anchor for "none", and the gradients (empty unless needed; always for "none")."""
-    check_magnitude(embeddings, "embeddings")
-    if references is not None:
-        check_magnitude(references, "references")
     pairs = _Pairs(embeddings, labels, references, reference_labels, near, far, measure, power)
     each, needs = reduction == "none", (need_embeddings, need_references)
     costs = pairs.points.new_zeros((2, len(labels)))
     active = [0, 0]
     factors = _shares(*pairs.counts()) if reduction == "mean" else (1.0, 1.0)
-    gradients = pairs.no_gradients(), pairs.no_gradients()
+    wanted = any(needs) and not each
+    gradients = [pairs.no_gradients(needs) for _ in costs] if wanted else [pairs.no_gradients((False, False))]
     for strip in pairs.strips():
         pairs.add_costs(strip, costs, each)
         late = reduction == "active"
@@ -54,15 +52,15 @@ def _loss(
             ]
             factors = _shares(*active)
             late = strip.stop - strip.start < len(labels)  # the factors are not known before the last strip
-        if any(needs) and not each:
+        if wanted:
             slopes = pairs.slopes(strip)
             if not late:
                 slopes = [slopes[0].mul_(factors[0]).add_(slopes[1], alpha=factors[1])]
             for slope, gradient in zip(slopes, gradients, strict=False):
-                pairs.add_gradients(strip, slope, gradient)
+                pairs.add_gradients_of(strip, slope, gradient)
     if each:
         return rounded(costs.sum(0), embeddings.dtype), *pairs.pulled_back(gradients[0], (False, False))
-    if late:
+    if wanted and late:
         gradients = [[factors[0] * p + factors[1] * q for p, q in zip(*gradients, strict=True)]]
     total = sum(factor * math.fsum(side) for factor, side in zip(factors, costs.tolist(), strict=True))
     loss = rounded(costs.new_tensor(pairs.times * total), embeddings.dtype)
@@ -83,13 +81,15 @@ def _gradients(
     need_references: bool,
 ) -> tuple[Tensor, Tensor]:
     """Those of the sum over anchors of ``upstream`` times their costs."""
-    upstream = upstream.double()
     pairs = _Pairs(embeddings, labels, references, reference_labels, near, far, measure, power)
-    gradients = pairs.no_gradients()
+    needs = (need_embeddings, need_references)
+    gradients = pairs.no_gradients(needs)
     for strip in pairs.strips():
         slopes = pairs.slopes(strip)
-        pairs.add_gradients(strip, slopes[0].add_(slopes[1]).mul_(pairs.of_both(upstream, strip)), gradients)
-    return pairs.pulled_back(gradients, (need_embeddings, need_references))
+        pairs.add_gradients_of(
+            strip, slopes[0].add_(slopes[1]).mul_(pairs.of_both(upstream, strip)), gradients
+        )
+    return pairs.pulled_back(gradients, needs)
 
 
 def _shares(positive: float, negative: float) -> tuple[float, float]:
@@ -97,46 +97,10 @@ def _shares(positive: float, negative: float) -> tuple[float, float]:
     return 1 / max(1, positive), 1 / max(1, negative)
 
 
-def _empty(embeddings: Tensor, references: Tensor | None, needs: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
-    pairs = zip((embeddings, embeddings if references is None else references), needs, strict=True)
-    return tuple(value.new_empty(value.shape if needed else 0) for value, needed in pairs)
+contrastive = labelled_loss("corelib::contrastive", _loss, _gradients)
 
 
-def _fake(embeddings, labels, references, *settings):
-    reduction, *needs = settings[-3:]
-    each = reduction == "none"
-    return embeddings.new_empty(labels.shape if each else ()), *_empty(
-        embeddings, references, [needed and not each for needed in needs]
-    )
-
-
-@first_derivative_only
-def _backward(ctx, upstream, *_):
-    tensors = iter(ctx.saved_tensors)
-    inputs = [next(tensors).detach() if s is None else s[0] for s in ctx.settings]
-    *arguments, reduction, need_embeddings, need_references = inputs
-    needs = (need_embeddings, need_references)
-    if reduction == "none":
-        gradients = _of_anchors(upstream, *arguments, *needs)
-    else:
-        gradients = take_gradients(ctx, contrastive, upstream)
-    of_embeddings, of_references = (
-        gradient if needed else None for gradient, needed in zip(gradients, needs, strict=True)
-    )
-    return of_embeddings, None, of_references, *(None,) * 8
-
-
-_of_anchors = Operator(
-    "corelib::contrastive_of_anchors",
-    _gradients,
-    fake=lambda upstream, x, labels, references, *settings: _empty(x, references, settings[-2:]),
-)
-contrastive = Operator(
-    "corelib::contrastive", _loss, fake=_fake, setup_context=keep_gradients, backward=_backward
-)
-
-
-class _Pairs:
+class _Pairs(LabelledPairs):
     """The pairs of anchors with each other, or with references.
 
     Pairs of anchors have no order: a strip of rows meets only the columns from its first row on, and what it costs counts
@@ -144,14 +108,8 @@ class _Pairs:
     """
 
     def __init__(self, embeddings, labels, references, reference_labels, near, far, measure, power) -> None:
-        self.itself = references is None
+        super().__init__(embeddings, labels, references, reference_labels, measure)
         self.times = 2 if self.itself else 1
-        self.measure = MEASURES[measure]
-        self.dtype = embeddings.dtype
-        self.embeddings = embeddings.detach().double()
-        self.references = self.embeddings if self.itself else references.detach().double()
-        self.points, self.targets = self.measure.prepared(self.embeddings, self.references)
-        self.labels, self.target_labels = labels, labels if self.itself else reference_labels
         self.near, self.far, self.power = near, far, power
 
     def counts(self) -> tuple[int, int]:
@@ -182,10 +140,6 @@ class _Pairs:
             if each and self.itself:
                 cost[strip.start :] += excess.sum(0)
 
-    def no_gradients(self) -> tuple[Tensor, Tensor]:
-        rows = torch.zeros_like(self.points)
-        return rows, rows if self.itself else torch.zeros_like(self.targets)
-
     def slopes(self, strip: Strip) -> tuple[Tensor, Tensor]:
         """The derivatives of the costs by the distances, in the place of the excesses."""
         of_positive, of_negative = strip.sides
@@ -198,25 +152,7 @@ class _Pairs:
         rows = upstream[strip.start : strip.stop, None]
         return rows + upstream[strip.start :] if self.itself else rows
 
-    def add_gradients(self, strip: Strip, slopes: Tensor, gradients: tuple[Tensor, Tensor]) -> None:
-        """Those for derivatives ``slopes`` by the distances; both are used up."""
+    def add_gradients_of(self, strip: Strip, slopes: Tensor, gradients: Gradients) -> None:
+        """Those for derivatives ``slopes`` by the distances of a strip, which are used up."""
         rows, columns = slice(strip.start, strip.stop), slice(strip.start if self.itself else 0, None)
-        to_rows, to_columns = self.measure.gradients(
-            slopes, strip.distances, self.points[rows], self.targets[columns]
-        )
-        gradients[0][rows] += to_rows
-        gradients[1][columns] += to_columns
-
-    def pulled_back(
-        self, gradients: tuple[Tensor, Tensor], needs: tuple[bool, bool], times: int = 1
-    ) -> tuple[Tensor, Tensor]:
-        """The gradients by the embeddings and the references ``times`` over, in their dtype; empty unless needed."""
-        sides = zip(
-            gradients, (self.embeddings, self.references), (self.points, self.targets), needs, strict=True
-        )
-        return tuple(
-            self.measure.pulled_back(gradient, rows, points).mul_(times).to(self.dtype)
-            if needed
-            else rows.new_empty(0, dtype=self.dtype)
-            for gradient, rows, points, needed in sides
-        )
+        self.add_gradients(rows, columns, slopes, strip.distances, gradients)

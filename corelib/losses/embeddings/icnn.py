@@ -12,6 +12,7 @@ from corelib.losses.embeddings._batch import check_batch, check_references
 _TINY = 1e-7  # keeps the nearest distance to another class from being a divisor of 0
 
 
+@torch.compiler.disable
 @front_end("embeddings", "labels", "targets", "target_labels")
 def icnn_score(
     embeddings: Tensor,
@@ -125,6 +126,7 @@ def icnn_score(
     return tuple(rounded(part, embeddings.dtype) for part in (score, same, different, share))
 
 
+@torch.compiler.disable
 @front_end("embeddings", "labels", "targets", "target_labels")
 def icnn_loss(
     embeddings: Tensor,

@@ -20,6 +20,7 @@ _TILE_BYTES = 4 << 20
 _SMALLEST_NORM = 1e-12
 
 
+@torch.compiler.disable
 @front_end("embeddings", "labels")
 def mixed_pair_loss(
     embeddings: Tensor,

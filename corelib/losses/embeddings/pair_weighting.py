@@ -11,9 +11,9 @@ from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_integers
 from corelib.engines.distances import by_anchor, rounded
+from corelib.engines.triplets import hinge_sums
 from corelib.losses._reduction import check_reduction, reduce
 from corelib.losses.embeddings._batch import check_batch, check_points, check_references, check_threshold
-from corelib.losses.embeddings._triplets import all_triplets
 
 PairLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -69,7 +69,8 @@ class TripletPairs:
         for labels, name in ((positive, "positive"), (negative, "negative")):
             if bool(((labels != 0) & (labels != 1)).any()):
                 raise ValueError(f"{name} must hold zeros and ones: a triplet has no mixed pairs")
-        return all_triplets(similarity, positive > 0, negative > 0, self.margin)[:, 0]
+        need = similarity.requires_grad and torch.is_grad_enabled()
+        return hinge_sums(similarity, positive > 0, negative > 0, self.margin, need, need)[0]
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ class MultiSimilarityPairs:
         return pull + _log_sum(self.beta * above, negative, plus_one=True) / self.beta
 
 
+@torch.compiler.disable
 @front_end("embeddings", "labels", "references", "reference_labels")
 def pair_based_loss(
     embeddings: Tensor,
@@ -240,7 +242,6 @@ def pair_based_loss(
     check_reduction(reduction)
     losses = by_anchor(
         lambda *rows: losses_of_rows(loss, *rows),
-        "inner",
         embeddings,
         labels,
         references,
@@ -249,6 +250,7 @@ def pair_based_loss(
     return rounded(reduce(losses, reduction), embeddings.dtype)
 
 
+@torch.compiler.disable
 @front_end("similarity", "labels")
 def pair_weights(similarity: Tensor, labels: Tensor, loss: PairLoss) -> Tensor:
     r"""How much a loss weighs each pair: the size of its derivative with respect to the pair's similarity.
