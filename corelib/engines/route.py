@@ -80,6 +80,8 @@ def first_derivative_only(backward: Callable) -> Callable:
 
     @functools.wraps(backward)
     def wrapper(ctx, *upstream):
+        if all(value is None for value in upstream):  # the result took no part in what is differentiated
+            return (None,) * len(ctx.needs_input_grad)
         higher = torch.is_grad_enabled()  # with create_graph=True only
         if not higher and not _in_autocast(*upstream):
             return backward(ctx, *upstream)
