@@ -167,7 +167,7 @@ SEEN = torch.ones(2)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: click_loss(SCORES.half(), CLICKS, PROPENSITY), TypeError, "logits must hold floats of 16, 32 or 64 bits"),
+        (lambda: click_loss(SCORES.long(), CLICKS, PROPENSITY), TypeError, "logits must hold floats of 16, 32 or 64 bits"),
         (lambda: click_loss(SCORES / 0, CLICKS, PROPENSITY), ValueError, "logits must be finite"),
         (lambda: click_loss(SCORES, CLICKS + 1, PROPENSITY), ValueError, "clicks must hold zeros and ones; 4 of 6 entries are neither"),
         (lambda: click_loss(SCORES, CLICKS.tolist(), PROPENSITY), TypeError, "clicks must be a torch.Tensor"),

@@ -165,7 +165,7 @@ HIDDEN, TARGETS = torch.ones(2, 3, dtype=torch.float64), torch.tensor([0, 9])
         (lambda: SphericalLinear(4, 10)(HIDDEN, TARGETS), ValueError, "hidden must have 4 columns"),
         (lambda: SphericalLinear(3, 9)(HIDDEN, TARGETS), ValueError, r"targets must lie in 0..8; got 0..9"),
         (lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS[:1]), ValueError, r"targets must have shape \(2,\)"),
-        (lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS.int()), TypeError, "targets must hold integers; got int32"),
+        (lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS.float()), TypeError, "targets must hold integers; got float32"),
         (lambda: SphericalLinear(3, 10)(HIDDEN[:0], TARGETS[:0]), ValueError, "hidden must have at least one row"),
         (lambda: SphericalLinear(3, 10)(HIDDEN * float("nan"), TARGETS), ValueError, "hidden must be finite"),
         (lambda: spherical_loss(HIDDEN[:, :1], TARGETS, ZLoss()), ValueError, "outputs must have at least 2 classes"),

@@ -80,7 +80,7 @@ MASK = torch.ones(5, 7, dtype=torch.bool)
         (lambda: list_kl_loss(SCORES.float(), TEACHER.float(), temperature=1e-44), ValueError, "scores / temperature must be finite"),
         (lambda: list_kl_loss(SCORES, TEACHER, teacher_temperature=-1), ValueError, "teacher_temperature must be greater than 0"),
         (lambda: list_kl_loss(SCORES, TEACHER, mask=MASK.int()), TypeError, "mask must be bool; got int32"),
-        (lambda: list_kl_loss(SCORES, TEACHER, mask=MASK[:, :3]), ValueError, "mask must have the shape of scores"),
+        (lambda: list_kl_loss(SCORES, TEACHER, mask=MASK[:, :3]), ValueError, r"mask must have shape \(\d, \d\); got \(\d, 3\)"),
         (lambda: list_kl_loss(SCORES, TEACHER, reduction="batchmean"), ValueError, "reduction must be one of"),
     ],
 )

@@ -85,7 +85,7 @@ def dense(logits, targets, mask, average=False):
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize("chunk", [1 << 20, 40, 1])
 def test_sequences_agree_with_a_dense_log_softmax(monkeypatch, average, chunk):
-    monkeypatch.setattr("corelib.losses.preference._CHUNK", chunk)
+    monkeypatch.setattr("corelib.losses.preferences.preference._CHUNK", chunk)
     logits, targets, mask = sequences()
     upstream = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
@@ -181,11 +181,11 @@ HALF = torch.full((4,), 0.75, dtype=torch.float64)
         (lambda: preference_loss(MARGIN, reduction="max"), ValueError, "reduction must be one of"),
         (lambda: sequence_log_probability(LOGITS[0], TARGETS), ValueError, "logits must be 3-dimensional"),
         (lambda: sequence_log_probability(LOGITS[:0], TARGETS[:0]), ValueError, "logits must not be empty"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS.int()), TypeError, "targets must hold integers; got int32"),
+        (lambda: sequence_log_probability(LOGITS, TARGETS.float()), TypeError, "targets must hold integers; got float32"),
         (lambda: sequence_log_probability(LOGITS, TARGETS[:, 1:]), ValueError, r"targets must have shape \(3, 5\); got \(3, 4\)"),
         (lambda: sequence_log_probability(LOGITS, TARGETS + 3), ValueError, r"targets must lie in 0..6"),
         (lambda: sequence_log_probability(LOGITS, TARGETS, MASK.int()), TypeError, "mask must be bool; got int32"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS, MASK[:2]), ValueError, "mask must have the shape of targets"),
+        (lambda: sequence_log_probability(LOGITS, TARGETS, MASK[:2]), ValueError, r"mask must have shape \(\d, \d\); got \(2, \d\)"),
         (lambda: sequence_log_probability(LOGITS * math.nan, TARGETS), ValueError, "logits must not be NaN"),
         (lambda: sequence_log_probability(LOGITS + math.inf, TARGETS), ValueError, "logits must not be NaN or .inf"),
         (lambda: sequence_log_probability(LOGITS.index_fill(2, 1 + TARGETS[0, :1] % 6, math.inf), TARGETS, MASK), ValueError, "logits must"),
