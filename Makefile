@@ -20,8 +20,7 @@ PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md tools/ledger.py $(she
 	$(shell find book -type f -not -name ledger.md -not -name self-tests.md -not -path '*/.ipynb_checkpoints/*')
 
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
-UNIT_TESTS := $(addprefix ../../,$(wildcard tests/test_losses_*.py tests/test_metrics*.py tests/test_score*.py \
-	tests/test_ratings.py tests/test_bad_input.py))
+UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics ratings api test_search.py)
 
 .PHONY: book test serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations clean help
 

@@ -42,8 +42,7 @@ def pass_at_k(
     -----
     O(min(c, k)) for each k and each *different* pair (n, c), exact to rounding: :math:`\binom{n - c}{k} / \binom{n}{k}`
     is a product of min(c, k) factors, whose logarithms are summed. Source: Chen et al., "Evaluating Large Language
-    Models Trained on Code" (arXiv 2107.03374), eq. 1. From probabilities instead of counts, see
-    ``corelib.losses.coverage``.
+    Models Trained on Code" (arXiv 2107.03374), eq. 1.
 
     Examples
     --------

@@ -53,9 +53,9 @@ def rank_queries():
         out = np.empty((1, 400))
         kind, cutoff = np.array([ranking.KINDS["ndcg"]], np.int32), np.array([ranking.UNCUT])
         ranking.rank_queries(
-            scores, relevance, None, kind, cutoff, discount, np.cumsum(discount), out,
-            longest=300, exponential=False, expected=False, last_first=False,
-            min_relevance=0.0, max_relevance=1.0, empty=0.0,
+            scores, relevance, None, None, kind, cutoff, discount, np.cumsum(discount), None, out,
+            exponential=False, expected=False, last_first=False, min_relevance=0.0,
+            max_relevance=1.0, persistence=0.8, stop_unit=1.0, empty=0.0, longest=300,
         )  # fmt: skip
         return (out,)
 
