@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from corelib._tensors import HALF
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_HALF = (torch.float16, torch.bfloat16)
 _SYNONYMS = {
     "tau": "temperature",
     "t": "temperature",
@@ -46,7 +47,7 @@ def front_end(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 _refuse_unknown(function.__name__, kwargs, signature)
             device = None
             for value in (*args, *kwargs.values()):
-                if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.dtype in _HALF):
+                if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.dtype in HALF):
                     return _converted(function, signature.bind(*args, **kwargs), names)
                 if isinstance(value, Tensor):
                     device = value.device.type
@@ -71,7 +72,7 @@ def _converted(function: Callable[..., R], bound: inspect.BoundArguments, names:
         )
     for name, value in given.items():
         tensor = _view_as_tensor(value, name) if isinstance(value, np.ndarray) else value
-        if isinstance(tensor, Tensor) and tensor.dtype in _HALF:
+        if isinstance(tensor, Tensor) and tensor.dtype in HALF:
             tensor = tensor.float()
         bound.arguments[name] = tensor
     device = next(

@@ -11,6 +11,7 @@ from torch import Tensor
 from corelib._checks import check_positive, check_real
 
 FLOATS = (torch.float32, torch.float64)
+HALF = (torch.float16, torch.bfloat16)
 _SMALLEST_TEMPERATURE = {torch.float32: 1e-37, torch.float64: 1e-280}  # its inverse is still finite
 INTEGERS = (
     torch.int64,
