@@ -25,13 +25,11 @@ INTEGERS = (
 )
 
 
-def check_tensor(value: object, name: str, *, ndim: int | tuple[int, ...]) -> Tensor:
-    """``value`` if it is a dense float32 or float64 tensor with ``ndim`` dimensions."""
+def check_tensor(value: object, name: str, *, ndim: int | tuple[int, ...], half: bool = False) -> Tensor:
+    """``value`` if it is a dense float32 or float64 (or ``half`` precision) tensor with ``ndim`` dimensions."""
     _check_is_tensor(value, name)
-    if value.dtype not in FLOATS:
-        raise TypeError(
-            f"{name} must hold floats of 16, 32 or 64 bits; got {dtype_name(value)}"
-        )
+    if value.dtype not in FLOATS and not (half and value.dtype in HALF):
+        raise TypeError(f"{name} must hold floats of 16, 32 or 64 bits; got {dtype_name(value)}")
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if value.ndim not in allowed:
         wanted = " or ".join(f"{n}-dimensional" for n in allowed)
