@@ -210,10 +210,15 @@ def check_scalar(value: object, name: str) -> float | Tensor:
     return value.reshape(()) if value.requires_grad and torch.is_grad_enabled() else number
 
 
+def number_of(value: float | Tensor) -> float:
+    """The number that ``check_scalar`` found."""
+    return value.item() if isinstance(value, Tensor) else value
+
+
 def check_temperature(temperature: object, dtype: torch.dtype) -> float | Tensor:
     """``temperature``, whose inverse does not overflow the dtype; as a tensor if it takes part in the gradient."""
     tau = check_scalar(temperature, "temperature")
-    number = check_positive(float(tau), "temperature")
+    number = check_positive(number_of(tau), "temperature")
     if not _SMALLEST_TEMPERATURE[dtype] <= number <= 1e280:
         raise ValueError(
             f"temperature must lie between {_SMALLEST_TEMPERATURE[dtype]} and 1e280 for scores of this dtype; got {number}"

@@ -80,7 +80,7 @@ def first_derivative_only(backward: Callable) -> Callable:
 
     @functools.wraps(backward)
     def wrapper(ctx, *upstream):
-        if all(value is None for value in upstream):  # the result took no part in what is differentiated
+        if all(gradient is None for gradient in upstream):  # undefined: zeros that nobody made
             return (None,) * len(ctx.needs_input_grad)
         higher = torch.is_grad_enabled()  # with create_graph=True only
         if not higher and not _in_autocast(*upstream):

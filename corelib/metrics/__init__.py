@@ -19,6 +19,9 @@ information retrieval performance measures efficiently in the presence of tied s
 its relevance is at least ``min_relevance``, 1 by default. A query without relevant documents gets 0, as in
 ``trec_eval``, or the value of ``empty``.
 
+**Weights.** ``sample_weight`` means what it means in scikit-learn: to metrics of ranked lists a query is a sample, and the
+weight is its share in the mean; to metrics of scores and labels each score is one.
+
 **Cost.** Time O(documents) per query where k or the number of relevant documents is small, O(documents log relevant) at
 worst; nothing is sorted in full. Memory: the longest query, once per thread. Queries are shared among threads; no result
 depends on how many there are.

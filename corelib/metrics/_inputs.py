@@ -69,6 +69,13 @@ def check_queries(scores: np.ndarray, other: np.ndarray, name: str, indptr: obje
     return np.ascontiguousarray(pointers, dtype=np.int64)
 
 
+def bounds_of(score: np.ndarray, indptr: np.ndarray | None) -> np.ndarray:
+    """Where in the flattened scores each query begins, and where the last one ends."""
+    if indptr is not None:
+        return indptr
+    return np.arange((len(score) if score.ndim == 2 else 1) + 1) * score.shape[-1]
+
+
 def check_empty(value: object) -> float:
     """``value`` as a float, which may be NaN."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -119,10 +126,11 @@ def reduced(
     if reduce is None:
         return values
     defined = ~np.isnan(values)
+    values = values[defined]
     if weights is None:
-        return float(values[defined].mean()) if defined.any() else float("nan")
+        return float(values.mean()) if values.size else float("nan")
     total = weights[defined].sum()
-    return float(values[defined] @ weights[defined] / total) if total else float("nan")
+    return float(values @ weights[defined] / total) if total else float("nan")
 
 
 def place(array: np.ndarray, indptr: np.ndarray | None, query: int) -> tuple[np.ndarray, str]:

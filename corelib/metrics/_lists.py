@@ -7,13 +7,6 @@ import numpy as np
 _BLOCK = 1 << 20
 
 
-def bounds_of(score: np.ndarray, indptr: np.ndarray | None) -> np.ndarray:
-    """Where in the flattened scores each query begins, and where the last one ends."""
-    if indptr is not None:
-        return indptr
-    return np.arange((len(score) if score.ndim == 2 else 1) + 1) * score.shape[-1]
-
-
 def ranked_lists(
     score: np.ndarray, columns: list[np.ndarray], bounds: np.ndarray, *, last_first: bool
 ) -> Iterator[tuple[slice, np.ndarray, list[np.ndarray]]]:

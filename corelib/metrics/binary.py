@@ -11,6 +11,7 @@ from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_scores,
     as_weights,
+    bounds_of,
     check_empty,
     check_queries,
     check_reduce,
@@ -37,7 +38,7 @@ class ThresholdChoice(NamedTuple):
     value: float
     """The F-score at the threshold."""
     threshold: float
-    """The threshold, one of the scores."""
+    """The threshold, one of the scores; infinite where nothing is positive."""
     precision: float
     """The precision at the threshold."""
     recall: float
@@ -111,11 +112,7 @@ def roc_auc(
     pointers = check_queries(score, label, "labels", indptr)
     weight = _weights(sample_weight, score)
     single = pointers is None and score.ndim == 1
-    if pointers is not None:
-        bounds = pointers
-    else:
-        queries = 1 if single else score.shape[0]
-        bounds = np.arange(queries + 1, dtype=np.int64) * score.shape[-1]
+    bounds = bounds_of(score, pointers)
     check_reduce(reduce, bounds.size - 1)
     binary = engine.read_labels(label)
     if binary is None:

@@ -1,6 +1,5 @@
 """Metrics of ranked lists from clicks: what was not clicked may just not have been seen."""
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,17 +9,19 @@ from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_real
 from corelib.metrics._inputs import (
     as_scores,
+    bounds_of,
     check_empty,
     check_queries,
     check_reduce,
     reduced,
     refuse_nan_scores,
 )
-from corelib.metrics._lists import bounds_of, ranked_lists
+from corelib.metrics._lists import ranked_lists
+from corelib.metrics._names import parse_names
 
 _ESTIMATORS = ("self-normalized", "unbiased")
 _TIES = ("reverse", "order")
-_NAMES = {
+_KINDS = {
     "dcg": "dcg",
     "recall": "recall",
     "r": "recall",
@@ -110,7 +111,7 @@ def evaluate_clicks(
     >>> evaluate_clicks(scores, clicks, propensity, ["recall@2", "dcg@2"], clip=0.5, estimator="unbiased")
     {'recall@2': 1.25, 'dcg@2': 1.25}
     """
-    wanted = _parse(metrics)
+    wanted = parse_names(metrics, _KINDS, example="dcg@5")
     check_choice(estimator, "estimator", _ESTIMATORS)
     check_choice(ties, "ties", _TIES)
     fill = check_empty(empty) if estimator == "self-normalized" else 0.0
@@ -170,20 +171,3 @@ def _weights(clicked: np.ndarray, propensity: ArrayLike, clip: float) -> np.ndar
             f"at {wrong[0].tolist()} it is {floored[tuple(wrong[0])]}"
         )
     return np.divide(1.0, floored, out=np.zeros(clicked.shape), where=clicked == 1)
-
-
-def _parse(metrics: object) -> dict[str, tuple[str, int | None]]:
-    """The kind and the cutoff behind each name."""
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise TypeError(f"metrics must be a list of names; got {metrics!r}")
-    wanted: dict[str, tuple[str, int | None]] = {}
-    for name in metrics:
-        match = re.fullmatch(r"([a-z_]+)(?:@([1-9][0-9]{0,17}))?", name) if isinstance(name, str) else None
-        if match is None or match[1] not in _NAMES:
-            raise ValueError(
-                f"metrics must be of {', '.join(_NAMES)}, with a cutoff as in dcg@5 where wanted; got {name!r}"
-            )
-        wanted[name] = _NAMES[match[1]], int(match[2]) if match[2] else None
-    if not wanted:
-        raise ValueError("metrics must name at least one metric; got none")
-    return wanted

@@ -1,14 +1,14 @@
 """Several metrics of ranked lists by their names."""
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from corelib.metrics._names import parse_names
 from corelib.metrics.ranked import measure_lists
 
-_NAMES = {
+_KINDS = {
     "ndcg": "ndcg",
     "dcg": "dcg",
     "map": "average_precision",
@@ -91,11 +91,7 @@ def evaluate(
     >>> evaluate([0.9, 0.8, 0.7], [0, 2, 1], ["mrr@1", "recall@2", "err@2"], max_relevance=2)
     {'mrr@1': 0.0, 'recall@2': 0.5, 'err@2': 0.375}
     """
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise TypeError(f"metrics must be a list of names; got {metrics!r}")
-    wanted = {name: _parse(name) for name in metrics}
-    if not wanted:
-        raise ValueError("metrics must name at least one metric; got none")
+    wanted = parse_names(metrics, _KINDS, example="ndcg@10", need_cutoff=_NEED_CUTOFF, no_cutoff=_NO_CUTOFF)
     kinds = [kind for kind, _ in wanted.values()]
     if max_relevance is None and "expected_reciprocal_rank" in kinds:
         raise ValueError("max_relevance must be given for 'err': the highest grade of the scale; got None")
@@ -107,17 +103,3 @@ def evaluate(
         judged=judged, empty=empty, reduce=reduce, sample_weight=sample_weight,
     )  # fmt: skip
     return dict(zip(wanted, values, strict=True))
-
-
-def _parse(name: object) -> tuple[str, int | None]:
-    match = re.fullmatch(r"([a-z_]+)(?:@([1-9][0-9]{0,17}))?", name) if isinstance(name, str) else None
-    kind = _NAMES.get(match[1]) if match else None
-    if kind is None:
-        raise ValueError(
-            f"a metric must be one of {', '.join(_NAMES)}, with a cutoff as in ndcg@10 where wanted; got {name!r}"
-        )
-    if kind in _NEED_CUTOFF and match[2] is None:
-        raise ValueError(f"{name!r} needs a cutoff, as in {name + '@10'!r}")
-    if kind in _NO_CUTOFF and match[2] is not None:
-        raise ValueError(f"{name!r} takes no cutoff; the metric is {match[1]!r}")
-    return kind, int(match[2]) if match[2] else None

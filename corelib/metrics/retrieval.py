@@ -1,6 +1,5 @@
 """Do neighbours share a label? The metrics of metric learning, by exact search in blocks."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -9,11 +8,13 @@ from numpy.typing import ArrayLike
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice
 from corelib.metrics._inputs import check_empty, check_reduce, reduced
+from corelib.metrics._names import parse_names
 
 _SIMILARITIES = ("cosine", "inner", "euclidean")
 _BLOCK = 1 << 21
+_KINDS = {name: name for name in ("recall", "precision", "r_precision", "map@r")}
 _NEED_CUTOFF = ("recall", "precision")
-_WITHOUT_CUTOFF = ("r_precision", "map@r")
+_NO_CUTOFF = ("r_precision", "map@r")
 
 
 def evaluate_retrieval(
@@ -91,7 +92,7 @@ def evaluate_retrieval(
     >>> evaluate_retrieval(points, [0, 0, 1, 1, 1], ["recall@1", "r_precision"], reduce="mean")
     {'recall@1': 0.8, 'r_precision': 0.8}
     """
-    names, kinds = _parse(metrics)
+    wanted = parse_names(metrics, _KINDS, example="recall@10", need_cutoff=_NEED_CUTOFF, no_cutoff=_NO_CUTOFF)
     check_choice(similarity, "similarity", _SIMILARITIES)
     fill = check_empty(empty)
     query = _vectors(embeddings, "embeddings")
@@ -112,15 +113,15 @@ def evaluate_retrieval(
     relevant = _count_labels(label, reference_label) - own
     candidates = len(reference) - own
     most = int(relevant.max(initial=0))
-    depth = min(max(most if k is None else k for _, k in kinds), candidates)
-    values = np.full((len(names), len(query)), fill)
+    depth = min(max(most if k is None else k for _, k in wanted.values()), candidates)
+    values = np.full((len(wanted), len(query)), fill)
     if depth > 0:
         for start, near in _nearest(query, reference, depth, similarity, own):
             rows = slice(start, start + len(near))
             hits = reference_label[near] == label[rows, None]
-            for (kind, k), row in zip(kinds, values, strict=True):
+            for (kind, k), row in zip(wanted.values(), values, strict=True):
                 row[rows] = np.where(relevant[rows] > 0, _measure(kind, k, hits, relevant[rows]), fill)
-    return {name: reduced(row, reduce, single=False) for name, row in zip(names, values, strict=True)}
+    return {name: reduced(row, reduce, single=False) for name, row in zip(wanted, values, strict=True)}
 
 
 def _measure(kind: str, k: int | None, hits: np.ndarray, relevant: np.ndarray) -> np.ndarray:
@@ -199,27 +200,6 @@ def _count_labels(label: np.ndarray, reference_label: np.ndarray) -> np.ndarray:
     """How many references have the label of each query."""
     ordered = np.sort(reference_label)
     return np.searchsorted(ordered, label, side="right") - np.searchsorted(ordered, label, side="left")
-
-
-def _parse(metrics: object) -> tuple[list[str], list[tuple[str, int | None]]]:
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise TypeError(f"metrics must be a list of names; got {metrics!r}")
-    names = list(metrics)
-    if not names:
-        raise ValueError("metrics must name at least one metric; got none")
-    kinds: list[tuple[str, int | None]] = []
-    for name in names:
-        match = (
-            re.fullmatch(r"(recall|precision)@([1-9][0-9]{0,17})", name) if isinstance(name, str) else None
-        )
-        if match:
-            kinds.append((match[1], int(match[2])))
-        elif isinstance(name, str) and name in _WITHOUT_CUTOFF:
-            kinds.append((name, None))
-        else:
-            allowed = [f"{kind}@K" for kind in _NEED_CUTOFF] + list(_WITHOUT_CUTOFF)
-            raise ValueError(f"metrics must be of {', '.join(allowed)}, with K from 1 on; got {name!r}")
-    return names, kinds
 
 
 def _vectors(value: ArrayLike, name: str) -> np.ndarray:

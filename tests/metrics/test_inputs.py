@@ -157,42 +157,6 @@ def test_bad_gain():
     assert metrics.ndcg([1.0, 2.0], [1, 1e300]) == 1.0
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["ndcg@0", "ndcg@-1", "ndcg@1.5", "ndcg@", "@10", "hit", "", "NDCG", " map", "map ", 10, None, b"map"],
-)
-def test_unknown_metrics(name):
-    with pytest.raises(ValueError, match="a metric must be one of ndcg, dcg, map.*; got"):
-        metrics.evaluate(**GOOD, metrics=["map", name])
-
-
-@pytest.mark.parametrize("name", ["p", "precision", "recall", "r", "hit_rate", "success"])
-def test_metrics_that_need_a_cutoff(name):
-    with pytest.raises(ValueError, match=f"'{name}' needs a cutoff, as in '{name}@10'"):
-        metrics.evaluate(**GOOD, metrics=[name])
-
-
-@pytest.mark.parametrize("name", ["r_precision", "rprec", "rbp", "bpref"])
-def test_metrics_without_a_cutoff(name):
-    with pytest.raises(ValueError, match=f"'{name}@10' takes no cutoff; the metric is '{name}'"):
-        metrics.evaluate(**GOOD, metrics=[f"{name}@10"])
-
-
-def test_metrics_that_need_more_than_relevance():
-    with pytest.raises(ValueError, match="max_relevance must be given for 'err'.* got None"):
-        metrics.evaluate(**GOOD, metrics=["map", "err@2"])
-    with pytest.raises(ValueError, match="judged must be given for 'bpref'.* got None"):
-        metrics.evaluate(**GOOD, metrics=["bpref"])
-
-
-@pytest.mark.parametrize("value", ["map", None, 5])
-def test_metrics_must_be_a_list(value):
-    with pytest.raises(TypeError, match="metrics must be a list of names; got"):
-        metrics.evaluate(**GOOD, metrics=value)
-    with pytest.raises(ValueError, match="metrics must name at least one metric; got none"):
-        metrics.evaluate(**GOOD, metrics=[])
-
-
 def test_the_first_bad_query_is_named():
     scores, relevance = np.zeros((900, 40)), np.zeros((900, 40))
     scores[700:, 3] = NAN

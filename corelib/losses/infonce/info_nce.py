@@ -12,6 +12,7 @@ from corelib._tensors import (
     check_same,
     check_scalar,
     check_tensor,
+    number_of,
 )
 from corelib.engines import info_nce as engine
 
@@ -340,7 +341,7 @@ def _in_temperatures(queries: Tensor, temperature: object) -> tuple[Tensor, floa
     A temperature that requires a gradient is applied to the queries, by torch.
     """
     tau = check_scalar(temperature, "temperature")
-    number = check_positive(float(tau), "temperature")
+    number = check_positive(number_of(tau), "temperature")
     return (
         (queries / tau.to(queries.dtype), 1.0, number)
         if isinstance(tau, Tensor)

@@ -6,7 +6,14 @@ from torch.nn import functional as F
 
 from corelib._checks import check_choice
 from corelib._front_end import front_end
-from corelib._tensors import check_binary_like, check_finite, check_indptr, check_temperature, check_tensor
+from corelib._tensors import (
+    check_binary_like,
+    check_finite,
+    check_indptr,
+    check_temperature,
+    check_tensor,
+    number_of,
+)
 from corelib.engines.pair_sums import soft_counts
 from corelib.losses._reduction import check_reduction, reduce
 
@@ -224,9 +231,9 @@ def _scaled(scores: Tensor, temperature: object) -> tuple[Tensor, float]:
     """Scores and temperature: in units of it where it takes part in the gradient."""
     tau = check_temperature(temperature, scores.dtype)
     largest = scores.detach().abs().max().item()
-    if largest > 1e280 * min(1.0, float(tau)):
+    if largest > 1e280 * min(1.0, number_of(tau)):
         raise ValueError(
-            f"scores must not exceed 1e280, nor 1e280 temperatures; got {largest} at temperature {float(tau)}"
+            f"scores must not exceed 1e280, nor 1e280 temperatures; got {largest} at temperature {number_of(tau)}"
         )
     return (scores / tau, 1.0) if isinstance(tau, Tensor) else (scores, tau)
 

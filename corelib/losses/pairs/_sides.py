@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from corelib._checks import check_choice, check_real
-from corelib._tensors import check_constant, check_indptr, check_same, check_scalar, check_tensor
+from corelib._tensors import check_constant, check_indptr, check_same, check_scalar, check_tensor, number_of
 from corelib.engines.pair_sums import largest_score, pair_loss
 from corelib.losses._reduction import reduce
 
@@ -46,7 +46,7 @@ def pairwise_loss(
     """The loss of the given kind over the pairs of sides and at a temperature that have been checked."""
     check_pair_reduction(reduction, sides.pos_indptr)
     pos, neg, *rest = sides
-    margin = check_margin(margin, largest_score(kind, float(temperature)))
+    margin = check_margin(margin, largest_score(kind, number_of(temperature)))
     if isinstance(temperature, Tensor) or isinstance(margin, Tensor):  # by torch, for their gradients
         pos, neg = pos / temperature, (neg + margin) / temperature
         temperature, margin = 1.0, 0.0
@@ -61,7 +61,7 @@ def pairwise_loss(
 def check_margin(margin: object, largest: float) -> float | Tensor:
     """``margin``, which does not exceed ``largest``; as a tensor if it takes part in the gradient."""
     value = check_scalar(margin, "margin")
-    number = check_real(float(value), "margin")
+    number = check_real(number_of(value), "margin")
     if abs(number) > largest:
         raise ValueError(f"margin must not exceed {largest:g}; got {number}")
     return value if isinstance(value, Tensor) else number

@@ -5,7 +5,7 @@ import math
 import torch
 
 from corelib._front_end import front_end
-from corelib._tensors import check_finite, check_temperature, dtype_name
+from corelib._tensors import check_finite, check_temperature, dtype_name, number_of
 from corelib.engines.pair_sums import normalised
 from corelib.losses._groups import groups_of, logsumexp_by_group
 from corelib.losses._reduction import reduce, total_of
@@ -74,7 +74,7 @@ def pairwise_exponential_loss(
     sides = check_sides(pos, neg, pos_weight, neg_weight, pos_indptr, neg_indptr)
     pos_indptr, neg_indptr = sides.pos_indptr, sides.neg_indptr
     tau = check_temperature(temperature, pos.dtype)
-    margin = check_margin(margin, 1e280 * min(1.0, float(tau)))
+    margin = check_margin(margin, 1e280 * min(1.0, number_of(tau)))
     check_pair_reduction(reduction, pos_indptr)
     mean = reduction != "sum"
     pull, pull_possible = _log_sum(

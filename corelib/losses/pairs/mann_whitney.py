@@ -98,8 +98,8 @@ class MannWhitneyLoss(torch.nn.Module):
 
     Parameters
     ----------
-    temperature : float, default 1.0
-        In the unit of the scores.
+    temperature : float or torch.nn.Parameter of one number, default 1.0
+        In the unit of the scores; a parameter is learned.
     reduction : {"mean", "sum"}
         Mean or sum over all pairs.
 
@@ -112,9 +112,10 @@ class MannWhitneyLoss(torch.nn.Module):
     0.6579
     """
 
-    def __init__(self, temperature: float = 1.0, reduction: str = "mean") -> None:
+    def __init__(self, temperature: float | torch.nn.Parameter = 1.0, reduction: str = "mean") -> None:
         super().__init__()
-        self.temperature = check_positive(temperature, "temperature")
+        learned = isinstance(temperature, torch.nn.Parameter)
+        self.temperature = temperature if learned else check_positive(temperature, "temperature")
         self.reduction = check_choice(reduction, "reduction", ("mean", "sum"))
 
     def forward(
@@ -130,4 +131,5 @@ class MannWhitneyLoss(torch.nn.Module):
         )
 
     def extra_repr(self) -> str:
-        return f"temperature={self.temperature}, reduction={self.reduction!r}"
+        number = torch.as_tensor(self.temperature).item()
+        return f"temperature={number:g}, reduction={self.reduction!r}"

@@ -5,7 +5,7 @@ import numpy as np
 import corelib.data
 from corelib.data import NodeGraph
 
-OVERRIDES = {"EPOCHS": 8, "CORA_GRAPHS": 6, "CORA_SIZE": 24, "CORA_HIDDEN": (8, 4)}
+OVERRIDES = {"EPOCHS": 8, "CORA_GRAPHS": 6, "CORA_SIZE": 24, "CORA_HELD": 12, "CORA_HIDDEN": (8, 4)}
 
 
 def prepare():
