@@ -215,6 +215,13 @@ def number_of(value: float | Tensor) -> float:
     return value.item() if isinstance(value, Tensor) else value
 
 
+def check_positive_scalar(value: object, name: str) -> float | Tensor:
+    """Like ``check_scalar``, above zero."""
+    scalar = check_scalar(value, name)
+    check_positive(number_of(scalar), name)
+    return scalar
+
+
 def check_temperature(temperature: object, dtype: torch.dtype) -> float | Tensor:
     """``temperature``, whose inverse does not overflow the dtype; as a tensor if it takes part in the gradient."""
     tau = check_scalar(temperature, "temperature")

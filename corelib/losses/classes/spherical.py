@@ -105,10 +105,7 @@ class SquaredErrorLoss(SphericalLoss):
 
 
 class _Statistics(torch.autograd.Function):
-    """o_c, s and q of full outputs, centred if asked for; their gradient takes the memory of one copy of the outputs.
-
-    Centred outputs are for losses that a shift does not change, whose gradient has no mean to be taken off.
-    """
+    """o_c, s and q of full outputs, centred if asked for; their gradient takes the memory of one copy of the outputs."""
 
     @staticmethod
     def forward(ctx, outputs, targets, centre):
@@ -120,7 +117,9 @@ class _Statistics(torch.autograd.Function):
     @staticmethod
     def backward(ctx, target, total, square):
         outputs, targets = ctx.saved_tensors
-        gradient = (_centred(outputs) if ctx.centre else outputs) * (2 * square)[:, None]
+        if ctx.centre:  # s is 0 whatever the outputs are, and the gradient of the others has mean 0
+            outputs, total = _centred(outputs), -target / outputs.shape[1]
+        gradient = outputs * (2 * square)[:, None]
         gradient += total[:, None]
         return gradient.scatter_add_(1, targets[:, None], target[:, None]), None, None
 

@@ -3,13 +3,15 @@
 import torch
 from torch.nn import functional as F
 
-from corelib._checks import check_bool, check_choice, check_int, check_positive, check_real
+from corelib._checks import check_bool, check_choice, check_int, check_real
 from corelib._front_end import front_end
 from corelib._tensors import (
     check_constant_like,
     check_integers,
     check_mask_like,
+    check_positive_scalar,
     check_range,
+    check_scalar,
     check_tensor,
     check_values,
 )
@@ -24,8 +26,8 @@ def preference_loss(
     margin: torch.Tensor,
     reference_margin: torch.Tensor | None = None,
     *,
-    beta: float = 0.1,
-    gamma: float = 1.0,
+    beta: float | torch.Tensor = 0.1,
+    gamma: float | torch.Tensor = 1.0,
     kind: str = "dpo",
     label_smoothing: float = 0.0,
     reduction: str = "mean",
@@ -48,9 +50,9 @@ def preference_loss(
         Log-probability of the chosen answer minus that of the rejected one, under the policy.
     reference_margin : Tensor or ndarray, shape (n,), dtype of ``margin``, optional
         The same under the reference model, a constant; 0 if left out.
-    beta : float, default 0.1
+    beta : float or Tensor of one number, default 0.1
         Positive; how strongly the policy is tied to the reference.
-    gamma : float, default 1.0
+    gamma : float or Tensor of one number, default 1.0
         Share of the reference that counts: 0 leaves it out.
     kind : {"dpo", "ipo", "hinge"}
     label_smoothing : float, default 0.0
@@ -83,7 +85,7 @@ def preference_loss(
     tensor([0.4741, 0.6931])
     """
     check_values(margin, "margin")
-    beta, gamma = check_positive(beta, "beta"), check_real(gamma, "gamma")
+    beta, gamma = check_positive_scalar(beta, "beta"), check_scalar(gamma, "gamma")
     check_choice(kind, "kind", ("dpo", "ipo", "hinge"))
     if not 0 <= check_real(label_smoothing, "label_smoothing") <= 0.5:
         raise ValueError(f"label_smoothing must lie between 0 and 0.5; got {label_smoothing}")
@@ -101,7 +103,7 @@ def preference_loss(
     return reduce(losses, reduction)
 
 
-def _preference_losses(u: torch.Tensor, beta: float, kind: str) -> torch.Tensor:
+def _preference_losses(u: torch.Tensor, beta: float | torch.Tensor, kind: str) -> torch.Tensor:
     if kind == "dpo":
         return -F.logsigmoid(beta * u)
     if kind == "ipo":
@@ -211,8 +213,8 @@ def sequence_log_probability(
     if mask is not None:
         check_mask_like(mask, "mask", targets, "targets")
     if ignore_index is not None:
-        counts = targets != check_int(ignore_index, "ignore_index")
-        mask = counts if mask is None else mask & counts
+        labelled = targets != check_int(ignore_index, "ignore_index")
+        mask = labelled if mask is None else mask & labelled
     if mask is not None:
         targets = targets.masked_fill(~mask, 0)
     tokens = _TokenLogProbabilities.apply(logits, check_range(targets, "targets", V), mask)
