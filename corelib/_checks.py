@@ -31,11 +31,11 @@ def check_positive(value: object, name: str) -> float:
     return number
 
 
-def check_int(value: object, name: str, *, minimum: int) -> int:
-    """``value`` as an int of at least ``minimum``; booleans and floats are a ``TypeError``."""
+def check_int(value: object, name: str, *, minimum: int | None = None) -> int:
+    """``value`` as an int, of at least ``minimum`` if given; booleans and floats are a ``TypeError``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {type(value).__name__}")
-    if value < minimum:
+    if minimum is not None and value < minimum:
         raise ValueError(f"{name} must be at least {minimum}; got {value}")
     return int(value)
 

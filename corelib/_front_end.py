@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from corelib._tensors import HALF
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_HALF = (torch.float16, torch.bfloat16)
 _SYNONYMS = {
     "tau": "temperature",
     "t": "temperature",
@@ -25,13 +26,13 @@ _SYNONYMS = {
 }
 
 
-def front_end(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def front_end(*names: str, half: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorator of a public function whose arguments ``names`` are tensors.
 
     *NumPy*: if any of them is an array, all that are given must be; the function sees tensors that share their memory,
     and tensors among its results come back as arrays (0-dimensional ones as numbers).
     *Half precision*: float16 and bfloat16 are computed in float32, which the results have, too; gradients have the
-    dtype of their tensor.
+    dtype of their tensor. Those in ``half`` are left as they are, for functions that convert them by blocks.
     *Autocast*: inside of a ``torch.autocast`` region the numbers are those outside of it.
     *Keywords*: an unknown one gets a hint.
     """
@@ -46,8 +47,8 @@ def front_end(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 _refuse_unknown(function.__name__, kwargs, signature)
             device = None
             for value in (*args, *kwargs.values()):
-                if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.dtype in _HALF):
-                    return _converted(function, signature.bind(*args, **kwargs), names)
+                if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.dtype in HALF):
+                    return _converted(function, signature.bind(*args, **kwargs), names, half)
                 if isinstance(value, Tensor):
                     device = value.device.type
             if device not in (None, "meta") and torch.is_autocast_enabled(device):
@@ -60,7 +61,9 @@ def front_end(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def _converted(function: Callable[..., R], bound: inspect.BoundArguments, names: tuple[str, ...]) -> R:
+def _converted(
+    function: Callable[..., R], bound: inspect.BoundArguments, names: tuple[str, ...], half: tuple[str, ...]
+) -> R:
     """The result for arrays, or for tensors of which some are in half precision."""
     given = {name: bound.arguments[name] for name in names if bound.arguments.get(name) is not None}
     arrays = [name for name, value in given.items() if isinstance(value, np.ndarray)]
@@ -71,7 +74,7 @@ def _converted(function: Callable[..., R], bound: inspect.BoundArguments, names:
         )
     for name, value in given.items():
         tensor = _view_as_tensor(value, name) if isinstance(value, np.ndarray) else value
-        if isinstance(tensor, Tensor) and tensor.dtype in _HALF:
+        if isinstance(tensor, Tensor) and tensor.dtype in HALF and name not in half:
             tensor = tensor.float()
         bound.arguments[name] = tensor
     device = next(
@@ -88,9 +91,7 @@ def _view_as_tensor(array: np.ndarray, name: str) -> Tensor:
     if not array.dtype.isnative:
         raise TypeError(f"{name} must be in native byte order; got dtype {array.dtype}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        raise TypeError(
-            f"{name} must hold floats of 16, 32 or 64 bits; got dtype {array.dtype}"
-        )
+        raise TypeError(f"{name} must hold floats of 16, 32 or 64 bits; got dtype {array.dtype}")
     # torch has no negative strides, and a load from an odd address is undefined in C
     if not array.flags.aligned or any(stride < 0 for stride in array.strides):
         array = array.copy()

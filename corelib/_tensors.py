@@ -11,6 +11,7 @@ from torch import Tensor
 from corelib._checks import check_positive, check_real
 
 FLOATS = (torch.float32, torch.float64)
+HALF = (torch.float16, torch.bfloat16)
 _SMALLEST_TEMPERATURE = {torch.float32: 1e-37, torch.float64: 1e-280}  # its inverse is still finite
 INTEGERS = (
     torch.int64,
@@ -24,13 +25,11 @@ INTEGERS = (
 )
 
 
-def check_tensor(value: object, name: str, *, ndim: int | tuple[int, ...]) -> Tensor:
-    """``value`` if it is a dense float32 or float64 tensor with ``ndim`` dimensions."""
+def check_tensor(value: object, name: str, *, ndim: int | tuple[int, ...], half: bool = False) -> Tensor:
+    """``value`` if it is a dense float32 or float64 (or ``half`` precision) tensor with ``ndim`` dimensions."""
     _check_is_tensor(value, name)
-    if value.dtype not in FLOATS:
-        raise TypeError(
-            f"{name} must hold floats of 16, 32 or 64 bits; got {dtype_name(value)}"
-        )
+    if value.dtype not in FLOATS and not (half and value.dtype in HALF):
+        raise TypeError(f"{name} must hold floats of 16, 32 or 64 bits; got {dtype_name(value)}")
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if value.ndim not in allowed:
         wanted = " or ".join(f"{n}-dimensional" for n in allowed)
@@ -214,6 +213,13 @@ def check_scalar(value: object, name: str) -> float | Tensor:
 def number_of(value: float | Tensor) -> float:
     """The number that ``check_scalar`` found."""
     return value.item() if isinstance(value, Tensor) else value
+
+
+def check_positive_scalar(value: object, name: str) -> float | Tensor:
+    """Like ``check_scalar``, above zero."""
+    scalar = check_scalar(value, name)
+    check_positive(number_of(scalar), name)
+    return scalar
 
 
 def check_temperature(temperature: object, dtype: torch.dtype) -> float | Tensor:

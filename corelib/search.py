@@ -8,6 +8,8 @@ from corelib._front_end import front_end
 from corelib._tensors import check_finite, check_integers, check_range, check_same, check_tensor
 from corelib.engines.nearest import top_products
 
+__all__ = ["hard_negatives", "top_inner_products"]
+
 
 @front_end("queries", "keys", "exclude")
 def top_inner_products(

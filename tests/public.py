@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from corelib import losses, metrics, ratings, score
+from corelib import losses, metrics, ratings, score, search
 
 rng = np.random.default_rng(0)
 SCORES, LABELS = rng.normal(size=6), np.array([0, 1, 1, 0, 1, 0])
@@ -115,20 +115,47 @@ CALLS = {
         rating=np.full(3, 1500.0), deviation=np.full(3, 200.0), volatility=np.full(3, 0.06),
         player=np.array([0, 1]), opponent=np.array([1, 2]), score=np.array([1.0, 0.5]), tau=0.5, max_deviation=350.0,
     ),
+    score.contractive_penalty: dict(encoder=POINTS[:2], decoder=POINTS[:2].T.copy(), slopes=POINTS[2:, :2] + 1),
     score.denoising_loss: dict(denoised=POINTS, clean=POINTS + 0.1, sigma=0.5, sigma_data=0.5),
     score.empirical_score: dict(x=POINTS[:2], data=POINTS[2:], sigma=0.5, weights=np.array([1.0, 2.0, 0.5, 1.0])),
     score.empirical_log_density: dict(x=POINTS[:2], data=POINTS[2:], sigma=0.5, weights=np.ones(4)),
+    score.fit_gaussian: dict(data=POINTS, rank=2),
     score.explained_variance: dict(reference=POINTS, approximation=POINTS + 0.1),
     score.frechet_distance: dict(mean_a=np.zeros(3), covariance_a=np.eye(3), mean_b=np.ones(3), covariance_b=2 * np.eye(3)),
     score.gaussian_flow: dict(
         x=POINTS, mean=np.zeros(3), eigenvalues=np.array([2.0, 1.0]), eigenvectors=AXES, sigma_from=2.0, sigma_to=0.5
     ),
+    score.gaussian_log_density: dict(
+        x=POINTS @ AXES @ AXES.T, mean=np.zeros(3), eigenvalues=np.array([2.0, 1.0]), eigenvectors=AXES, sigma=0.5
+    ),
     score.gaussian_score: dict(x=POINTS, mean=np.zeros(3), eigenvalues=np.array([2.0, 1.0]), eigenvectors=AXES, sigma=0.5),
+    score.mixture_log_density: dict(
+        x=POINTS, weights=np.array([0.5, 0.5]), means=POINTS[:2], eigenvalues=np.ones((2, 2)),
+        eigenvectors=np.stack([AXES, AXES]), sigma=0.5,
+    ),
     score.mixture_score: dict(
         x=POINTS, weights=np.array([0.5, 0.5]), means=POINTS[:2], eigenvalues=np.ones((2, 2)),
         eigenvectors=np.stack([AXES, AXES]), sigma=0.5,
     ),
+    search.hard_negatives: dict(
+        queries=POINTS[:3], keys=POINTS, positives=np.array([0, 4, 2]), k=2, margin=0.1, skip=1, stride=2, pool=4,
+        exclude=np.array([[0, 1], [2, 2]]),
+    ),
+    search.top_inner_products: dict(queries=POINTS[:3], keys=POINTS, k=2, exclude=np.array([[0, 1], [2, 2]])),
 }  # fmt: skip
+
+
+ELSEWHERE = {  # functions that take more than arrays and numbers, and where they are tested
+    "align_run": "metrics/test_trec.py",
+    "distributed_info_nce": "losses/infonce/test_distributed.py",
+    "grand_scores": "losses/classes/test_difficulty.py",
+    "hyvarinen_loss": "score/test_matching.py",
+    "read_qrels": "metrics/test_trec.py",
+    "read_run": "metrics/test_trec.py",
+    "sliced_score_loss": "score/test_matching.py",
+    "write_qrels": "metrics/test_trec.py",
+    "write_run": "metrics/test_trec.py",
+}
 
 
 def name_of(value):

@@ -15,6 +15,7 @@ from corelib._tensors import (
     check_same,
     check_tensor,
     check_values,
+    dtype_name,
 )
 from corelib.engines.pair_sums import pair_loss
 from corelib.engines.route import first_derivative_only
@@ -67,8 +68,8 @@ def click_loss(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type, dtype, shape or range, is not finite, or something with propensity 0 was
-        clicked.
+        If an argument has the wrong type, dtype, shape or range, is not finite, something with propensity 0 was
+        clicked, or the loss overflows.
 
     Notes
     -----
@@ -90,7 +91,10 @@ def click_loss(
         losses = -F.logsigmoid(-logits) - weight * logits
     else:
         losses = weight * (1 - logits) ** 2 + (1 - weight) * logits**2
-    return reduce(losses, reduction)
+    loss = reduce(losses, reduction)
+    if not bool(loss.detach().sum().isfinite()):
+        raise ValueError(f"logits must be small enough for their losses to stay within {dtype_name(logits)}")
+    return loss
 
 
 @front_end("logits", "clicks", "propensity")

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from corelib import _checks
-from corelib._tensors import accepts_numpy, check_finite, check_same, check_tensor
+from corelib._front_end import front_end
+from corelib._tensors import check_finite, check_same, check_tensor
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_mixed_dtypes_are_refused():
         check_same(torch.ones(1), "a", torch.ones(1, dtype=torch.float64), "b")
 
 
-@accepts_numpy("x", "y")
+@front_end("x", "y")
 def double(x, y=None, *, scale=2.0):
     return (x.to(torch.float64) * scale).sum(), x * scale
 

@@ -16,11 +16,9 @@ GROUPS = torch.cat([torch.arange(0, N, 100), torch.tensor([N])])
 CALLS = {
     "click_loss": lambda x: losses.click_loss(x, LABELS, torch.full_like(VALUES, 0.5)),
     "confusion_loss": lambda x: losses.confusion_loss(x, LABELS),
-    "dco_loss": lambda x: losses.dco_loss(-x.abs(), 8),
     "ordered_contrast_loss": lambda x: losses.ordered_contrast_loss(x, CLASSES.repeat(17)[:N], indptr=GROUPS),
     "preference_loss": lambda x: losses.preference_loss(x),
     "set_contrast_loss": lambda x: losses.set_contrast_loss(x, x.detach().flip(0), pos_indptr=GROUPS, neg_indptr=GROUPS),
-    "softmax_entropy": lambda x: losses.softmax_entropy(x[:150_000].view(-1, 3)).max(),
     "list_kl_loss": lambda x: losses.list_kl_loss(x[:150_000].view(-1, 3), VALUES[1:].view(-1, 3)),
 }
 

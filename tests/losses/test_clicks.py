@@ -128,6 +128,16 @@ def test_squared_loss_without_clicks():
     assert squared_click_loss(users, items, none, none, torch.zeros(0)) == 9
 
 
+@pytest.mark.parametrize("kind", ["log", "squared"])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_losses_that_overflow_are_refused(kind, reduction):
+    """Infinities of both signs, whose sum would be NaN."""
+    logits = torch.tensor([0, 1.7e308, -1.7e308, 0, 0, 0], dtype=torch.float64)
+    clicks, propensity = torch.tensor([0, 1, 1, 0, 1, 0]), torch.full((6,), 0.4, dtype=torch.float64)
+    with pytest.raises(ValueError, match="logits must be small enough for their losses to stay within float64"):
+        click_loss(logits, clicks, propensity, kind=kind, reduction=reduction)
+
+
 def test_gradcheck():
     scores = SCORES.clone().requires_grad_()
     for kind in ("log", "squared"):
@@ -167,7 +177,7 @@ SEEN = torch.ones(2)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: click_loss(SCORES.half(), CLICKS, PROPENSITY), TypeError, "logits must hold floats of 16, 32 or 64 bits"),
+        (lambda: click_loss(SCORES.long(), CLICKS, PROPENSITY), TypeError, "logits must hold floats of 16, 32 or 64 bits"),
         (lambda: click_loss(SCORES / 0, CLICKS, PROPENSITY), ValueError, "logits must be finite"),
         (lambda: click_loss(SCORES, CLICKS + 1, PROPENSITY), ValueError, "clicks must hold zeros and ones; 4 of 6 entries are neither"),
         (lambda: click_loss(SCORES, CLICKS.tolist(), PROPENSITY), TypeError, "clicks must be a torch.Tensor"),

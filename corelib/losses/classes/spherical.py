@@ -13,8 +13,17 @@ from torch.nn import functional as F
 
 from corelib._checks import check_int, check_positive, check_real
 from corelib._front_end import front_end
-from corelib._tensors import FLOATS, check_finite, check_integers, check_range, check_same, check_tensor
-from corelib.engines.route import first_derivative_only
+from corelib._tensors import (
+    FLOATS,
+    HALF,
+    check_finite,
+    check_integers,
+    check_range,
+    check_same,
+    check_tensor,
+    dtype_name,
+)
+from corelib.engines.route import first_derivative_only, outside_autocast
 from corelib.losses._reduction import check_reduction, reduce
 
 _SINGULAR_VALUES = (0.5, 2.0)
@@ -40,7 +49,8 @@ class ZLoss(SphericalLoss):
     """softplus(a (b - z_c)) / a of the target's z-score z_c = (o_c - mean) / standard deviation.
 
     ``a`` is the sharpness (a hinge as it grows) and ``b`` the z-score beyond which the pull on the target fades;
-    ``epsilon`` is added to the standard deviation. Invariant to shift and (up to epsilon) scale of the outputs.
+    ``epsilon`` is added to the standard deviation, so that the gradient at equal outputs is at most 1 / epsilon.
+    Invariant to shift and (up to epsilon) scale of the outputs.
     Source: de Brebisson and Vincent, "The Z-loss" (arXiv 1604.08859).
     """
 
@@ -94,30 +104,28 @@ class SquaredErrorLoss(SphericalLoss):
         return square - 2 * target + 1
 
 
-class _DenseSphericalLoss(torch.autograd.Function):
-    """Losses of full outputs; the gradient is 2 kappa o + gamma, plus y at the target."""
+class _Statistics(torch.autograd.Function):
+    """o_c, s and q of full outputs, centred if asked for; their gradient takes the memory of one copy of the outputs."""
 
     @staticmethod
-    def forward(ctx, outputs, targets, loss):
-        if loss.shift_invariant:  # s^2 / D and q would cancel where the mean is far from 0
-            outputs = outputs - outputs.mean(1, keepdim=True)
-        statistics = outputs.gather(1, targets[:, None])[:, 0], outputs.sum(1), (outputs * outputs).sum(1)
-        if not bool(statistics[2].isfinite().all()):
-            raise ValueError(
-                f"outputs are too large: their squares overflow {str(outputs.dtype).removeprefix('torch.')}"
-            )
-        losses, y, gamma, kappa = _differentiate(loss, *statistics, outputs.shape[1])
-        ctx.save_for_backward(outputs, targets, y, gamma, kappa)
-        return losses
+    def forward(ctx, outputs, targets, centre):
+        ctx.save_for_backward(outputs, targets)
+        ctx.centre = centre
+        outputs = _centred(outputs) if centre else outputs
+        return outputs.gather(1, targets[:, None])[:, 0], outputs.sum(1), (outputs * outputs).sum(1)
 
     @staticmethod
-    @first_derivative_only
-    def backward(ctx, upstream):
-        outputs, targets, y, gamma, kappa = ctx.saved_tensors
-        gradient = outputs * (2 * kappa * upstream)[:, None]
-        gradient += (gamma * upstream)[:, None]
-        gradient.scatter_add_(1, targets[:, None], (y * upstream)[:, None])
-        return gradient, None, None
+    def backward(ctx, target, total, square):
+        outputs, targets = ctx.saved_tensors
+        if ctx.centre:  # s is 0 whatever the outputs are, and the gradient of the others has mean 0
+            outputs, total = _centred(outputs), -target / outputs.shape[1]
+        gradient = outputs * (2 * square)[:, None]
+        gradient += total[:, None]
+        return gradient.scatter_add_(1, targets[:, None], target[:, None]), None, None
+
+
+def _centred(outputs: torch.Tensor) -> torch.Tensor:
+    return outputs - outputs.mean(1, keepdim=True)
 
 
 def _differentiate(loss: SphericalLoss, target, total, square, classes: int) -> tuple[torch.Tensor, ...]:
@@ -132,7 +140,12 @@ def _differentiate(loss: SphericalLoss, target, total, square, classes: int) -> 
 
 @front_end("outputs", "targets")
 def spherical_loss(
-    outputs: torch.Tensor, targets: torch.Tensor, loss: SphericalLoss, *, reduction: str = "mean"
+    outputs: torch.Tensor,
+    targets: torch.Tensor,
+    loss: SphericalLoss,
+    *,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
 ) -> torch.Tensor:
     """A loss of the spherical family, from all outputs of an ordinary layer.
 
@@ -141,15 +154,17 @@ def spherical_loss(
     outputs : Tensor of float32 or float64, shape (n, D)
         Finite; D at least 2.
     targets : Tensor of int64, shape (n,)
-        Class of each example, in 0..D-1.
+        Class of each example, in 0..D-1, or ``ignore_index``.
     loss : SphericalLoss
         ``ZLoss(a, b)``, ``TaylorSoftmaxLoss()``, ``SphericalSoftmaxLoss(epsilon)``, ``SquaredErrorLoss()`` or your own.
+    ignore_index : int, optional
+        Target of examples that do not count, such as -100: their loss is 0, and "mean" leaves them out.
     reduction : {"mean", "sum", "none"}
 
     Returns
     -------
     Tensor
-        A scalar, or shape (n,) for "none". Differentiable once in ``outputs``.
+        A scalar, or shape (n,) for "none". Twice differentiable in ``outputs``, if ``loss`` is.
 
     Raises
     ------
@@ -174,8 +189,17 @@ def spherical_loss(
         raise ValueError(f"outputs must have at least 2 classes; got shape {tuple(outputs.shape)}")
     _check_loss(loss)
     check_reduction(reduction)
-    targets = _check_targets(targets, outputs, "outputs", outputs.shape[1])
-    return reduce(_DenseSphericalLoss.apply(outputs, targets, loss), reduction)
+    targets, ignored = _check_targets(targets, outputs, "outputs", outputs.shape[1], ignore_index)
+    target, total, square = _Statistics.apply(outputs, targets, loss.shift_invariant)
+    if not bool(square.isfinite().all()):
+        raise ValueError(f"outputs are too large: their squares overflow {dtype_name(outputs)}")
+    losses = loss(target, total, square, outputs.shape[1])
+    if ignored is None:
+        return reduce(losses, reduction)
+    losses = losses.masked_fill(ignored, 0)
+    if reduction == "mean":
+        return reduce(losses, "sum") / (~ignored).sum().clamp_min(1)
+    return reduce(losses, reduction)
 
 
 class _FactoredLoss(torch.autograd.Function):
@@ -188,6 +212,8 @@ class _FactoredLoss(torch.autograd.Function):
         total = hidden @ layer.column_sum
         rows = layer.V[targets]
         target = (rows * (hidden @ layer.U.T)).sum(1) + hidden @ layer.omega
+        if not ctx.needs_input_grad[0]:
+            return layer.loss(target, total, square, layer.out_features).mean()
         losses, *derivatives = _differentiate(layer.loss, target, total, square, layer.out_features)
         ctx.save_for_backward(hidden, targets, product, rows, *derivatives)
         ctx.layer = layer
@@ -299,13 +325,16 @@ class SphericalLinear(nn.Module):
         self._steps = 0
 
     def forward(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean loss over the batch; ``hidden`` (m, d) in the layer's dtype, ``targets`` (m,) int64."""
+        """Mean loss over the batch; ``hidden`` (m, d) in the layer's dtype or half precision, ``targets`` (m,) int64."""
+        if isinstance(hidden, torch.Tensor) and hidden.dtype in HALF:
+            hidden = hidden.to(self.V.dtype)
         check_finite(check_tensor(hidden, "hidden", ndim=2), "hidden")
         check_same(hidden, "hidden", self.V, "the layer")
         if hidden.shape[1] != self.in_features:
             raise ValueError(f"hidden must have {self.in_features} columns; got shape {tuple(hidden.shape)}")
-        targets = _check_targets(targets, hidden, "hidden", self.out_features)
-        return _FactoredLoss.apply(hidden, targets, self)
+        targets, _ = _check_targets(targets, hidden, "hidden", self.out_features)
+        with outside_autocast(hidden):
+            return _FactoredLoss.apply(hidden, targets, self)
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
@@ -321,7 +350,14 @@ class SphericalLinear(nn.Module):
             raise RuntimeError(
                 "step needs a backward() of this layer's loss, with hidden.requires_grad, first"
             )
-        H, targets, y, gamma, kappa, Z, gradient = self._pending
+        with outside_autocast(self.V):
+            self._step(lr, *self._pending)
+        self._pending = None
+        self._steps += 1
+        if self._steps % self.stabilise_every == 0:
+            self.stabilise()
+
+    def _step(self, lr: float, H, targets, y, gamma, kappa, Z, gradient) -> None:
         D, m = self.out_features, len(H)
         A = H * (2 * kappa)[:, None]
         same = (targets[:, None] == targets).to(H.dtype)
@@ -347,10 +383,6 @@ class SphericalLinear(nn.Module):
         self.U -= lr * ((self.U @ A.T) @ H)
         self.U_inverse += lr * (A.T @ solved)
         self.V.index_add_(0, targets, (y[:, None] * H) @ self.U_inverse, alpha=-lr)
-        self._pending = None
-        self._steps += 1
-        if self._steps % self.stabilise_every == 0:
-            self.stabilise()
 
     @torch.no_grad()
     def stabilise(self) -> int:
@@ -362,16 +394,18 @@ class SphericalLinear(nn.Module):
         low, high = _SINGULAR_VALUES
         outside = (values < low) | (values > high)
         moved = left[:, outside]
-        self.V += (self.V @ moved) @ ((values[outside] - 1)[:, None] * moved.T)
-        values = torch.where(outside, torch.ones_like(values), values)
-        self.U.copy_(left * values @ right)
-        self.U_inverse.copy_(right.T / values @ left.T)
+        with outside_autocast(self.V):
+            self.V += (self.V @ moved) @ ((values[outside] - 1)[:, None] * moved.T)
+            values = torch.where(outside, torch.ones_like(values), values)
+            self.U.copy_(left * values @ right)
+            self.U_inverse.copy_(right.T / values @ left.T)
         return int(outside.sum())
 
     @torch.no_grad()
     def weight(self) -> torch.Tensor:
         """W in full, shape (D, d). O(D d^2)."""
-        return self.V @ self.U + self.omega
+        with outside_autocast(self.V):
+            return self.V @ self.U + self.omega
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, loss={self.loss}"
@@ -383,10 +417,15 @@ def _check_loss(loss: object) -> SphericalLoss:
     return loss
 
 
-def _check_targets(targets: object, rows: torch.Tensor, rows_name: str, classes: int) -> torch.Tensor:
-    """``targets`` as int64."""
+def _check_targets(
+    targets: object, rows: torch.Tensor, rows_name: str, classes: int, ignore_index: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """``targets`` as int64, 0 where they are ignored, and where that is, if anywhere."""
     if not len(rows):
         raise ValueError(f"{rows_name} must have at least one row")
-    return check_range(
-        check_integers(targets, "targets", rows, rows_name, shape=tuple(rows.shape[:1])), "targets", classes
-    )
+    targets = check_integers(targets, "targets", rows, rows_name, shape=tuple(rows.shape[:1]))
+    ignored = None
+    if ignore_index is not None:
+        ignored = targets == check_int(ignore_index, "ignore_index")
+        targets = targets.masked_fill(ignored, 0)
+    return check_range(targets, "targets", classes), ignored

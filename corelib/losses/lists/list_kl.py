@@ -1,18 +1,16 @@
-"""Losses over short lists of candidates: distilling a teacher's scores, and the weights and directions of rerankers."""
+"""Distilling a teacher's scores of short lists of candidates."""
 
 import torch
 
-from corelib._checks import check_positive
 from corelib._front_end import front_end
 from corelib._tensors import (
     check_finite,
     check_mask_like,
+    check_positive_scalar,
     check_same,
     check_tensor,
 )
 from corelib.losses._reduction import check_reduction, reduce
-
-_WEIGHTS = ("cl", "sft", "constant", "unsolved")
 
 
 @front_end("scores", "teacher", "mask")
@@ -20,8 +18,8 @@ def list_kl_loss(
     scores: torch.Tensor,
     teacher: torch.Tensor,
     *,
-    temperature: float = 1.0,
-    teacher_temperature: float | None = None,
+    temperature: float | torch.Tensor = 1.0,
+    teacher_temperature: float | torch.Tensor | None = None,
     mask: torch.Tensor | None = None,
     reduction: str = "mean",
 ) -> torch.Tensor:
@@ -35,9 +33,9 @@ def list_kl_loss(
         The student's scores s, one list a row.
     teacher : Tensor or ndarray, shape (n, k), dtype of ``scores``
         The teacher's scores t, a constant.
-    temperature : float, default 1.0
+    temperature : float or Tensor of one number, default 1.0
         tau, in the unit of ``scores``.
-    teacher_temperature : float, optional
+    teacher_temperature : float or Tensor of one number, optional
         tau_T, in the unit of ``teacher``; ``temperature`` if left out.
     mask : Tensor or ndarray of bool, shape (n, k), optional
         Which candidates exist; the others may hold anything. A list without candidates has loss 0.
@@ -76,10 +74,9 @@ def _log_distributions(
     scores, teacher, temperature, teacher_temperature, mask
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """log softmax of the student's and the teacher's lists."""
-    tau = check_positive(temperature, "temperature")
-    teacher_tau = (
-        tau if teacher_temperature is None else check_positive(teacher_temperature, "teacher_temperature")
-    )
+    tau = teacher_tau = check_positive_scalar(temperature, "temperature")
+    if teacher_temperature is not None:
+        teacher_tau = check_positive_scalar(teacher_temperature, "teacher_temperature")
     scores = _check_lists(scores, "scores", mask)
     if getattr(teacher, "requires_grad", False):
         raise ValueError("teacher must not require a gradient (it is a constant); pass teacher.detach()")

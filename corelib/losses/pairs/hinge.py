@@ -213,7 +213,7 @@ def ordered_hinge_loss(scores: torch.Tensor, margin: float = 0.0, *, reduction: 
     return reduce((losses / pairs).reshape(scores.shape[:-1]), reduction).to(scores.dtype)
 
 
-def _across_cuts(rows: torch.Tensor, width: int, margin: float) -> torch.Tensor:
+def _across_cuts(rows: torch.Tensor, width: int, margin: float | torch.Tensor) -> torch.Tensor:
     """The loss of each row over the pairs between the halves of its blocks of 2 ``width`` columns."""
     column = torch.arange(rows.shape[1], device=rows.device)
     blocks = -(-rows.shape[1] // (2 * width))
@@ -223,6 +223,6 @@ def _across_cuts(rows: torch.Tensor, width: int, margin: float) -> torch.Tensor:
         sizes = torch.bincount(column[half] // (2 * width), minlength=blocks).repeat(len(rows))
         indptrs.append(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]))
         sides.append((rows[:, half] if half is right else rows[:, half] + margin).reshape(-1))
-    track = torch.is_grad_enabled() and rows.requires_grad
-    losses, _, _ = pair_loss(*sides, None, None, *indptrs, "hinge", 1.0, 0.0, False, track, track)
+    track = [torch.is_grad_enabled() and side.requires_grad for side in sides]
+    losses, _, _ = pair_loss(*sides, None, None, *indptrs, "hinge", 1.0, 0.0, False, *track)
     return losses.reshape(len(rows), blocks).sum(1)

@@ -3,13 +3,15 @@
 import torch
 from torch.nn import functional as F
 
-from corelib._checks import check_bool, check_choice, check_positive, check_real
+from corelib._checks import check_bool, check_choice, check_int, check_real
 from corelib._front_end import front_end
 from corelib._tensors import (
     check_constant_like,
     check_integers,
     check_mask_like,
+    check_positive_scalar,
     check_range,
+    check_scalar,
     check_tensor,
     check_values,
 )
@@ -24,8 +26,8 @@ def preference_loss(
     margin: torch.Tensor,
     reference_margin: torch.Tensor | None = None,
     *,
-    beta: float = 0.1,
-    gamma: float = 1.0,
+    beta: float | torch.Tensor = 0.1,
+    gamma: float | torch.Tensor = 1.0,
     kind: str = "dpo",
     label_smoothing: float = 0.0,
     reduction: str = "mean",
@@ -48,9 +50,9 @@ def preference_loss(
         Log-probability of the chosen answer minus that of the rejected one, under the policy.
     reference_margin : Tensor or ndarray, shape (n,), dtype of ``margin``, optional
         The same under the reference model, a constant; 0 if left out.
-    beta : float, default 0.1
+    beta : float or Tensor of one number, default 0.1
         Positive; how strongly the policy is tied to the reference.
-    gamma : float, default 1.0
+    gamma : float or Tensor of one number, default 1.0
         Share of the reference that counts: 0 leaves it out.
     kind : {"dpo", "ipo", "hinge"}
     label_smoothing : float, default 0.0
@@ -83,7 +85,7 @@ def preference_loss(
     tensor([0.4741, 0.6931])
     """
     check_values(margin, "margin")
-    beta, gamma = check_positive(beta, "beta"), check_real(gamma, "gamma")
+    beta, gamma = check_positive_scalar(beta, "beta"), check_scalar(gamma, "gamma")
     check_choice(kind, "kind", ("dpo", "ipo", "hinge"))
     if not 0 <= check_real(label_smoothing, "label_smoothing") <= 0.5:
         raise ValueError(f"label_smoothing must lie between 0 and 0.5; got {label_smoothing}")
@@ -101,7 +103,7 @@ def preference_loss(
     return reduce(losses, reduction)
 
 
-def _preference_losses(u: torch.Tensor, beta: float, kind: str) -> torch.Tensor:
+def _preference_losses(u: torch.Tensor, beta: float | torch.Tensor, kind: str) -> torch.Tensor:
     if kind == "dpo":
         return -F.logsigmoid(beta * u)
     if kind == "ipo":
@@ -110,13 +112,17 @@ def _preference_losses(u: torch.Tensor, beta: float, kind: str) -> torch.Tensor:
 
 
 class _TokenLogProbabilities(torch.autograd.Function):
-    """log softmax of (B, T, V) at the targets (B, T), 0 where not kept; one number a token is saved for backward."""
+    """log softmax of (B, T, V) at the targets (B, T), 0 where not kept; one number a token is saved for backward.
+
+    Half precision becomes float32 in blocks.
+    """
 
     @staticmethod
     def forward(ctx, logits, targets, keep):
-        normalisers = logits.new_empty(targets.shape)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        normalisers = logits.new_empty(targets.shape, dtype=wide)
         for part in _chunks(logits):
-            normalisers[part] = torch.logsumexp(logits[part], -1)
+            normalisers[part] = torch.logsumexp(logits[part].to(wide), -1)
         if bool((~normalisers.isfinite() if keep is None else ~normalisers.isfinite() & keep).any()):
             raise ValueError("logits must not be NaN or +inf, nor -inf for all tokens, where a token counts")
         ctx.save_for_backward(logits, targets, keep, normalisers)
@@ -128,11 +134,16 @@ class _TokenLogProbabilities(torch.autograd.Function):
     def backward(ctx, upstream):
         logits, targets, keep, normalisers = ctx.saved_tensors
         gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        in_place = logits.dtype == normalisers.dtype
         for part in _chunks(logits):
-            piece = torch.sub(logits[part], normalisers[part][..., None], out=gradient[part])
-            piece.exp_().mul_(-upstream[part][..., None])
-        gradient.scatter_add_(-1, targets[..., None], upstream[..., None])
-        return gradient if keep is None else gradient.masked_fill_(~keep[..., None], 0), None, None
+            scale, here = upstream[part][..., None], gradient[part]
+            piece = torch.sub(logits[part], normalisers[part][..., None], out=here if in_place else None)
+            piece.exp_().mul_(-scale).scatter_add_(-1, targets[part][..., None], scale)
+            if keep is not None:
+                piece.masked_fill_(~keep[part][..., None], 0)
+            if not in_place:
+                here.copy_(piece)
+        return gradient, None, None
 
 
 def _chunks(logits: torch.Tensor):
@@ -143,28 +154,35 @@ def _chunks(logits: torch.Tensor):
             yield slice(b, b + sequences), slice(t, t + tokens)
 
 
-@front_end("logits", "targets", "mask")
+@front_end("logits", "targets", "mask", half=("logits",))
 def sequence_log_probability(
-    logits: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor | None = None, *, average: bool = False
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    *,
+    ignore_index: int | None = None,
+    average: bool = False,
 ) -> torch.Tensor:
     """Log-probability of each target sequence under the logits of a language model.
 
     Parameters
     ----------
-    logits : Tensor or ndarray, shape (B, T, V), float32 or float64
+    logits : Tensor or ndarray, shape (B, T, V), floats of 16, 32 or 64 bits
         ``logits[b, t]`` predicts ``targets[b, t]`` (shift them before the call). Entries may be -inf (forbidden
         tokens); NaN and +inf are refused wherever a token counts.
     targets : Tensor or ndarray of int64, shape (B, T)
         Token ids in 0..V-1. Where the mask is False any number will do, such as -100.
     mask : Tensor or ndarray of bool, shape (B, T), optional
         Which tokens count; all by default.
+    ignore_index : int, optional
+        Target of tokens that do not count, such as -100: another way to say it.
     average : bool, default False
         Divide by the number of tokens that count: the length-normalised score.
 
     Returns
     -------
     Tensor, shape (B,)
-        Sums are taken in float64. A sequence without tokens has log-probability 0. Differentiable once in ``logits``.
+        In the dtype of ``logits``, float32 for half precision. Sums are taken in float64. A sequence without tokens has log-probability 0. Differentiable once in ``logits``.
 
     Raises
     ------
@@ -175,7 +193,8 @@ def sequence_log_probability(
     Notes
     -----
     O(B T V) time. What is kept for backward, besides the logits, is one number a token: the log-probabilities of
-    the other V - 1 tokens are never stored.
+    the other V - 1 tokens are never stored. Logits in half precision are converted by blocks of 4 MB: neither they nor
+    their gradient ever exist in float32.
 
     Examples
     --------
@@ -185,7 +204,7 @@ def sequence_log_probability(
     >>> sequence_log_probability(logits, torch.tensor([[1, 0]])).exp()        # 0.5 * 0.9
     tensor([0.4500])
     """
-    check_tensor(logits, "logits", ndim=3)
+    check_tensor(logits, "logits", ndim=3, half=True)
     if logits.numel() == 0:
         raise ValueError(f"logits must not be empty; got shape {tuple(logits.shape)}")
     B, T, V = logits.shape
@@ -193,6 +212,10 @@ def sequence_log_probability(
     check_bool(average, "average")
     if mask is not None:
         check_mask_like(mask, "mask", targets, "targets")
+    if ignore_index is not None:
+        labelled = targets != check_int(ignore_index, "ignore_index")
+        mask = labelled if mask is None else mask & labelled
+    if mask is not None:
         targets = targets.masked_fill(~mask, 0)
     tokens = _TokenLogProbabilities.apply(logits, check_range(targets, "targets", V), mask)
     sums = tokens.sum(1, dtype=torch.float64)
@@ -200,7 +223,8 @@ def sequence_log_probability(
         counts = torch.full_like(sums, T) if mask is None else mask.sum(1)
         if bool((counts == 0).any()):
             raise ValueError(
-                f"mask must keep a token of every sequence to average; {int((counts == 0).sum())} have none"
+                "mask and ignore_index must leave a token of every sequence to average; "
+                f"{int((counts == 0).sum())} have none"
             )
         sums = sums / counts
-    return sums.to(logits.dtype)
+    return sums.to(tokens.dtype)

@@ -24,7 +24,7 @@ def error_norm(logits, labels):
 @pytest.mark.parametrize("classes", [2, 3, 10])
 @pytest.mark.parametrize("chunk", [1 << 20, 24, 1])
 def test_el2n_is_the_norm_of_the_error(monkeypatch, classes, chunk):
-    monkeypatch.setattr("corelib.losses.difficulty._CHUNK", chunk)
+    monkeypatch.setattr("corelib.losses.classes.difficulty._CHUNK", chunk)
     logits, labels = batch(20, classes)
     torch.testing.assert_close(el2n_scores(logits, labels), error_norm(logits, labels), rtol=1e-12, atol=0)
 
@@ -113,7 +113,7 @@ A, D = torch.ones(4, 2), torch.ones(4, 3)
         (lambda: el2n_scores(LOGITS[0], LABELS), ValueError, "logits must be 2-dimensional or 3-dimensional"),
         (lambda: el2n_scores(LOGITS[:, :1], LABELS), ValueError, "logits must have at least 2 classes"),
         (lambda: el2n_scores(LOGITS / 0, LABELS), ValueError, "logits must be finite"),
-        (lambda: el2n_scores(LOGITS, LABELS.int()), TypeError, "labels must hold integers"),
+        (lambda: el2n_scores(LOGITS, LABELS.float()), TypeError, "labels must hold integers"),
         (lambda: el2n_scores(LOGITS, LABELS[:2]), ValueError, r"labels must have shape \(4,\); got \(2,\)"),
         (lambda: el2n_scores(LOGITS, LABELS + 3), ValueError, r"labels must lie in 0..2"),
         (lambda: grand_scores(A, [D]), TypeError, "activations must be a sequence of tensors, one per layer; got Tensor"),

@@ -54,6 +54,63 @@ def test_gradcheck(loss):
     assert torch.autograd.gradcheck(lambda o: spherical_loss(o, targets, loss), outputs.requires_grad_())
 
 
+@pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
+def test_second_derivative(loss):
+    outputs, targets = batch(n=3, classes=5)
+    assert torch.autograd.gradgradcheck(lambda o: spherical_loss(o, targets, loss), outputs.requires_grad_())
+
+
+def test_ignored_examples_do_not_count():
+    outputs, targets = batch()
+    marked = targets.clone()
+    marked[[1, 4]] = -100
+    kept = marked != -100
+    outputs.requires_grad_()
+    for reduction in ("mean", "sum"):
+        got = spherical_loss(outputs, marked, ZLoss(), ignore_index=-100, reduction=reduction)
+        expected = spherical_loss(outputs[kept], targets[kept], ZLoss(), reduction=reduction)
+        torch.testing.assert_close(got, expected, rtol=1e-14, atol=0)
+        (gradient,) = torch.autograd.grad(got, outputs)
+        torch.testing.assert_close(gradient, torch.autograd.grad(expected, outputs)[0], rtol=1e-14, atol=0)
+    each = spherical_loss(outputs, marked, ZLoss(), ignore_index=-100, reduction="none")
+    assert (each[~kept] == 0).all() and (each[kept] != 0).all()
+    assert spherical_loss(outputs, torch.full_like(targets, -100), ZLoss(), ignore_index=-100) == 0
+    with pytest.raises(ValueError, match="targets must lie in 0..8; got -100"):
+        spherical_loss(outputs, marked, ZLoss())
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_factored_layer_in_mixed_precision(half):
+    """Inside of autocast the numbers are those outside; a hidden layer in half precision gets a gradient in it."""
+    weight = torch.randn(60, 6, generator=torch.Generator().manual_seed(0))
+    inside, outside = (SphericalLinear(6, 60, weight=weight, dtype=torch.float32, stabilise_every=1) for _ in range(2))
+    hidden = torch.randn(8, 6, generator=torch.Generator().manual_seed(1))
+    targets = torch.arange(8)
+    for _ in range(3):
+        with torch.autocast("cpu", dtype=half):
+            a = inside(hidden.requires_grad_(), targets)
+            a.backward()
+            inside.step(0.1)
+            rows = inside.weight()
+        b = outside(hidden, targets)
+        b.backward()
+        outside.step(0.1)
+        assert torch.equal(a, b) and torch.equal(rows, outside.weight())
+    rounded = hidden.detach().to(half).requires_grad_()
+    loss = inside(rounded, targets)
+    loss.backward()
+    assert rounded.grad.dtype == half and torch.equal(loss, inside(rounded.detach().float(), targets))
+
+
+def test_factored_layer_without_gradients():
+    layer = SphericalLinear(3, 10)
+    hidden, targets = torch.ones(2, 3, dtype=torch.float64), torch.tensor([0, 7])
+    expected = layer(hidden.clone().requires_grad_(), targets)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            assert layer(hidden, targets) == expected.detach()
+
+
 def test_z_loss_keeps_its_digits_far_from_zero():
     outputs, targets = batch(dtype=torch.float32)
     moved = outputs * 0.01 + 1000.0  # a float32 of 1000 has steps of 6e-5
@@ -165,7 +222,7 @@ HIDDEN, TARGETS = torch.ones(2, 3, dtype=torch.float64), torch.tensor([0, 9])
         (lambda: SphericalLinear(4, 10)(HIDDEN, TARGETS), ValueError, "hidden must have 4 columns"),
         (lambda: SphericalLinear(3, 9)(HIDDEN, TARGETS), ValueError, r"targets must lie in 0..8; got 0..9"),
         (lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS[:1]), ValueError, r"targets must have shape \(2,\)"),
-        (lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS.int()), TypeError, "targets must hold integers; got int32"),
+        (lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS.float()), TypeError, "targets must hold integers; got float32"),
         (lambda: SphericalLinear(3, 10)(HIDDEN[:0], TARGETS[:0]), ValueError, "hidden must have at least one row"),
         (lambda: SphericalLinear(3, 10)(HIDDEN * float("nan"), TARGETS), ValueError, "hidden must be finite"),
         (lambda: spherical_loss(HIDDEN[:, :1], TARGETS, ZLoss()), ValueError, "outputs must have at least 2 classes"),

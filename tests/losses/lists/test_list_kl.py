@@ -64,6 +64,17 @@ def test_padding_may_hold_anything_and_changes_nothing():
     assert got[1] == 0 and got[2] == 0 and (scores.grad[~mask] == 0).all() and (scores.grad[3:] != 0).all()
 
 
+def test_temperatures_are_learned():
+    tau, teacher_tau = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.7, 1.3))
+
+    def loss(tau, teacher_tau):
+        return list_kl_loss(SCORES, TEACHER, temperature=tau, teacher_temperature=teacher_tau)
+
+    assert loss(tau, teacher_tau).item() == loss(0.7, 1.3).item()
+    assert torch.autograd.gradcheck(loss, (tau, teacher_tau))
+    assert torch.autograd.gradcheck(lambda tau: loss(tau, None), tau)
+
+
 MASK = torch.ones(5, 7, dtype=torch.bool)
 
 
@@ -80,7 +91,7 @@ MASK = torch.ones(5, 7, dtype=torch.bool)
         (lambda: list_kl_loss(SCORES.float(), TEACHER.float(), temperature=1e-44), ValueError, "scores / temperature must be finite"),
         (lambda: list_kl_loss(SCORES, TEACHER, teacher_temperature=-1), ValueError, "teacher_temperature must be greater than 0"),
         (lambda: list_kl_loss(SCORES, TEACHER, mask=MASK.int()), TypeError, "mask must be bool; got int32"),
-        (lambda: list_kl_loss(SCORES, TEACHER, mask=MASK[:, :3]), ValueError, "mask must have the shape of scores"),
+        (lambda: list_kl_loss(SCORES, TEACHER, mask=MASK[:, :3]), ValueError, r"mask must have shape \(\d, \d\); got \(\d, 3\)"),
         (lambda: list_kl_loss(SCORES, TEACHER, reduction="batchmean"), ValueError, "reduction must be one of"),
     ],
 )

@@ -185,7 +185,7 @@ RANK = torch.tensor([1, 2, 3])
         (lambda: set_contrast_loss(P, N, pos_indptr=ragged([2]), neg_indptr=ragged([2])), ValueError, "pos_indptr must run from 0 to the length of pos, 3; got 0..2"),
         (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]), neg_indptr=torch.tensor([0, 2, 1, 2])), ValueError, "neg_indptr must not fall; it does after entry 1"),
         (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]), neg_indptr=torch.tensor([0])), ValueError, "neg_indptr must be 1-dimensional with at least 2 entries"),
-        (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]).int(), neg_indptr=ragged([2])), TypeError, "pos_indptr must hold integers; got int32"),
+        (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]).float(), neg_indptr=ragged([2])), TypeError, "pos_indptr must hold integers; got float32"),
         (lambda: set_contrast_loss(P, N, constraint="both"), ValueError, "constraint must be one of"),
         (lambda: set_contrast_loss(P, N, beta=0.1), ValueError, "beta must be given for constraint \"boundary\" and only there"),
         (lambda: set_contrast_loss(P, N, constraint="boundary"), ValueError, "beta must be given"),

@@ -296,7 +296,7 @@ GOOD = {"scores": T([1.0, 2.0, 0.5]), "relevance": T([1, 0, 1])}
         ({"temperature": 1e-40}, ValueError, "^temperature must lie between 1e-37"),
         ({"indptr": T([0, 2])}, ValueError, "^indptr must run from 0 to the length of scores, 3; got 0..2"),
         ({"indptr": T([0, 2, 1, 3])}, ValueError, "^indptr must not fall"),
-        ({"indptr": T([0, 3], dtype=torch.int32)}, TypeError, "^indptr must hold integers"),
+        ({"indptr": T([0.0, 3.0])}, TypeError, "^indptr must hold integers"),
         ({"indptr": [0, 3]}, TypeError, "^indptr must be a torch.Tensor"),
     ],
 )

@@ -289,6 +289,13 @@ def test_ordered_hinge_gradient(backend):
         assert not ordered_hinge_loss(scores).requires_grad
 
 
+@pytest.mark.parametrize("learned", ["margin", "margin and scores"])
+def test_ordered_hinge_learns_its_margin(backend, learned):
+    scores = torch.tensor([[1.0, 0.5, 2.0], [1.0, 2.1, 3.0]], dtype=torch.float64, requires_grad="scores" in learned)
+    margin = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(ordered_hinge_loss, (scores, margin))
+
+
 def test_ordered_hinge_of_rising_rows_is_zero():
     scores = np.sort(np.random.default_rng(6).normal(size=(4, 9)))
     assert ordered_hinge_loss(scores) == 0 < ordered_hinge_loss(scores[:, ::-1])

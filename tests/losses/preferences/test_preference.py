@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from corelib.losses import (
     preference_loss,
@@ -85,7 +86,7 @@ def dense(logits, targets, mask, average=False):
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize("chunk", [1 << 20, 40, 1])
 def test_sequences_agree_with_a_dense_log_softmax(monkeypatch, average, chunk):
-    monkeypatch.setattr("corelib.losses.preference._CHUNK", chunk)
+    monkeypatch.setattr("corelib.losses.preferences.preference._CHUNK", chunk)
     logits, targets, mask = sequences()
     upstream = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
@@ -127,7 +128,7 @@ def test_a_sequence_without_tokens_has_probability_one():
     logits, targets, mask = sequences()
     mask[1] = False
     assert sequence_log_probability(logits, targets, mask)[1] == 0
-    with pytest.raises(ValueError, match="mask must keep a token of every sequence to average; 1 have none"):
+    with pytest.raises(ValueError, match="mask and ignore_index must leave a token of every sequence to average; 1 have none"):
         sequence_log_probability(logits, targets, mask, average=True)
 
 
@@ -140,13 +141,60 @@ def test_backward_keeps_one_number_a_token():
     assert sum(t.numel() for t in saved if t.data_ptr() != logits.data_ptr()) <= 6 * targets.numel()
 
 
-def counted(margin, agreement, beta, epsilon):
-    """Corollary 3.3, pair by pair."""
-    right = 0
-    for r, a in zip(margin, agreement):
-        a = min(a, 1 - epsilon)
-        right += r + math.log(a / (1 - a)) / beta > 0
-    return right / len(margin)
+@pytest.mark.parametrize("kind", ["dpo", "ipo", "hinge"])
+def test_beta_and_gamma_are_learned(kind):
+    margin, reference = torch.tensor([[3.0, -1.0], [-2.0, -1.5]], dtype=torch.float64)
+    constants = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.2, 0.7)]
+
+    def loss(beta, gamma):
+        return preference_loss(margin, reference, beta=beta, gamma=gamma, kind=kind, label_smoothing=0.1)
+
+    assert loss(*constants).item() == loss(0.2, 0.7).item()
+    assert torch.autograd.gradcheck(loss, constants)
+
+
+@pytest.mark.parametrize("chunk", [1 << 20, 12])
+def test_ignored_tokens_are_masked_tokens(monkeypatch, chunk):
+    monkeypatch.setattr("corelib.losses.preferences.preference._CHUNK", chunk)
+    logits, targets, mask = sequences()
+    marked = targets.masked_fill(~mask, -100)
+    expected = sequence_log_probability(logits, targets, mask, average=True)
+    assert torch.equal(sequence_log_probability(logits, marked, ignore_index=-100, average=True), expected)
+    everything = torch.ones_like(mask)
+    assert torch.equal(sequence_log_probability(logits, marked, everything, ignore_index=-100, average=True), expected)
+    marked[0, 0] = -1
+    with pytest.raises(ValueError, match="targets must lie in 0"):
+        sequence_log_probability(logits, marked, ignore_index=-100)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes how many bytes the largest tensor has that an operation makes."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **kwargs or {})
+        for tensor in result if isinstance(result, tuple) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.largest = max(self.largest, tensor.numel() * tensor.element_size())
+        return result
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_converted_by_blocks(monkeypatch, dtype):
+    """Nothing is larger than the logits and their gradient: no copy in float32, forward or backward."""
+    monkeypatch.setattr("corelib.losses.preferences.preference._CHUNK", 64)
+    logits, targets, mask = sequences()
+    logits = logits.to(dtype).requires_grad_()
+    with LargestTensor() as seen:
+        value = sequence_log_probability(logits, targets, mask)
+        value.sum().backward()
+    assert seen.largest == logits.numel() * 2
+    single = logits.detach().float().requires_grad_()
+    expected = sequence_log_probability(single, targets, mask)
+    expected.sum().backward()
+    assert value.dtype == torch.float32 and torch.equal(value, expected)
+    assert torch.equal(logits.grad, single.grad.to(dtype))
 
 
 def test_numpy_in_numpy_out_from_read_only_and_strided_arrays():
@@ -181,11 +229,11 @@ HALF = torch.full((4,), 0.75, dtype=torch.float64)
         (lambda: preference_loss(MARGIN, reduction="max"), ValueError, "reduction must be one of"),
         (lambda: sequence_log_probability(LOGITS[0], TARGETS), ValueError, "logits must be 3-dimensional"),
         (lambda: sequence_log_probability(LOGITS[:0], TARGETS[:0]), ValueError, "logits must not be empty"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS.int()), TypeError, "targets must hold integers; got int32"),
+        (lambda: sequence_log_probability(LOGITS, TARGETS.float()), TypeError, "targets must hold integers; got float32"),
         (lambda: sequence_log_probability(LOGITS, TARGETS[:, 1:]), ValueError, r"targets must have shape \(3, 5\); got \(3, 4\)"),
         (lambda: sequence_log_probability(LOGITS, TARGETS + 3), ValueError, r"targets must lie in 0..6"),
         (lambda: sequence_log_probability(LOGITS, TARGETS, MASK.int()), TypeError, "mask must be bool; got int32"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS, MASK[:2]), ValueError, "mask must have the shape of targets"),
+        (lambda: sequence_log_probability(LOGITS, TARGETS, MASK[:2]), ValueError, r"mask must have shape \(\d, \d\); got \(2, \d\)"),
         (lambda: sequence_log_probability(LOGITS * math.nan, TARGETS), ValueError, "logits must not be NaN"),
         (lambda: sequence_log_probability(LOGITS + math.inf, TARGETS), ValueError, "logits must not be NaN or .inf"),
         (lambda: sequence_log_probability(LOGITS.index_fill(2, 1 + TARGETS[0, :1] % 6, math.inf), TARGETS, MASK), ValueError, "logits must"),

@@ -1,4 +1,4 @@
-"""Opinion scores: the published recipe item by item, scipy's normal distribution, arbitrary precision at the extremes."""
+"""Opinion scores: pair by pair with the normal distribution of torch, arbitrary precision at the extremes."""
 
 import itertools
 
@@ -6,30 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm
 
 from corelib.losses import thurstone_fidelity_loss
-
-
-def recipe(mean, sd, low, high, kind, min_sd=0.2, max_error=0.1):
-    """One item by the published code: levels 5..1, 1e-9 in the denominator, then turned round."""
-    x = np.array([5.0, 4, 3, 2, 1])
-    m, s = 1 + 4 * (mean - low) / (high - low), 4 * sd / (high - low)
-    if s >= min_sd:
-        p = norm.pdf(x, m, s) if kind == "pdf" else norm.cdf(x + 0.5, m, s) - norm.cdf(x - 0.5, m, s)
-        alpha = (m - 3) / ((x * p).sum() - 3 * p.sum() + 1e-9)
-        q = np.maximum(alpha * p + (1 - alpha * p.sum()) / 5, 0)
-        if abs((x * q).sum() - m) <= max_error:
-            return q[::-1], False
-    q = np.zeros(6)
-    q[int(m) - 1], q[int(m)] = 1 - (m - int(m)), m - int(m)
-    return q[:5], True
-
-
-LOGITS = torch.randn(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-LABELS = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-LABELS[0, 1] = 0
-COLUMNS = torch.tensor([7, 0, 3])
 
 
 def items(n=9, seed=0):
@@ -53,7 +31,7 @@ def fidelity(predicted, mean, sd, pairs, predicted_sd=None):
 @pytest.mark.parametrize("chunk", [1 << 18, 7, 1])
 @pytest.mark.parametrize("case", ["all", "groups", "pairs", "spread"])
 def test_fidelity_is_the_sum_over_pairs(monkeypatch, chunk, case):
-    monkeypatch.setattr("corelib.losses.quality._CHUNK", chunk)
+    monkeypatch.setattr("corelib.losses.preferences.thurstone._CHUNK", chunk)
     predicted, mean, sd = items()
     options, pairs = {}, list(itertools.combinations(range(9), 2))
     if case == "groups":
