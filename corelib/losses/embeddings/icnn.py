@@ -7,12 +7,13 @@ from corelib._checks import check_int
 from corelib._front_end import front_end
 from corelib.engines.distances import check_magnitude, rounded
 from corelib.engines.nearest import neighbours_and_other, paired_distances
+from corelib.engines.route import breaks_graph
 from corelib.losses.embeddings._batch import check_batch, check_references
 
 _TINY = 1e-7  # keeps the nearest distance to another class from being a divisor of 0
 
 
-@torch.compiler.disable
+@breaks_graph
 @front_end("embeddings", "labels", "targets", "target_labels")
 def icnn_score(
     embeddings: Tensor,
@@ -126,7 +127,7 @@ def icnn_score(
     return tuple(rounded(part, embeddings.dtype) for part in (score, same, different, share))
 
 
-@torch.compiler.disable
+@breaks_graph
 @front_end("embeddings", "labels", "targets", "target_labels")
 def icnn_loss(
     embeddings: Tensor,

@@ -11,6 +11,7 @@ from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_integers
 from corelib.engines.distances import by_anchor, rounded
+from corelib.engines.route import breaks_graph
 from corelib.engines.triplets import hinge_sums
 from corelib.losses._reduction import check_reduction, reduce
 from corelib.losses.embeddings._batch import check_batch, check_points, check_references, check_threshold
@@ -167,7 +168,7 @@ class MultiSimilarityPairs:
         return pull + _log_sum(self.beta * above, negative, plus_one=True) / self.beta
 
 
-@torch.compiler.disable
+@breaks_graph
 @front_end("embeddings", "labels", "references", "reference_labels")
 def pair_based_loss(
     embeddings: Tensor,
@@ -250,7 +251,7 @@ def pair_based_loss(
     return rounded(reduce(losses, reduction), embeddings.dtype)
 
 
-@torch.compiler.disable
+@breaks_graph
 @front_end("similarity", "labels")
 def pair_weights(similarity: Tensor, labels: Tensor, loss: PairLoss) -> Tensor:
     r"""How much a loss weighs each pair: the size of its derivative with respect to the pair's similarity.
