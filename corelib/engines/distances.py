@@ -52,6 +52,13 @@ def check_magnitude(value: Tensor, name: str) -> Tensor:
     return value
 
 
+def rounded_number(loss: float, like: Tensor) -> Tensor:
+    """``loss`` in the dtype of ``like``, if it fits."""
+    if not abs(loss) <= torch.finfo(like.dtype).max:
+        return rounded(like.new_tensor(loss, dtype=torch.float64), like.dtype)
+    return like.new_tensor(loss)
+
+
 def rounded(loss: Tensor, dtype: torch.dtype) -> Tensor:
     """``loss`` in the dtype of the embeddings, if it fits."""
     result = loss.to(dtype)
@@ -64,9 +71,11 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     """Squared Euclidean distances of float64 rows: a matrix product, and differences where that would cancel."""
     scale = a.square().sum(1)[:, None] + b.square().sum(1)
     squared = torch.addmm(scale, a, b.T, alpha=-2)
-    rows = max(1, _CLOSE_BYTES // (8 * a.shape[1]))
-    for i, j in (part.unbind(1) for part in (squared <= scale.mul_(_CLOSE)).nonzero().split(rows)):
-        squared[i, j] = (a[i] - b[j]).square().sum(1)
+    i, j = (squared <= scale.mul_(_CLOSE)).nonzero().unbind(1)
+    height = max(1, _CLOSE_BYTES // (8 * a.shape[1]))
+    for start in range(0, i.shape[0], height):
+        part = i[start : start + height], j[start : start + height]
+        squared[part] = (a[part[0]] - b[part[1]]).square_().sum(1)
     return squared
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from corelib.engines.distances import rounded
+from corelib.engines.distances import rounded, rounded_number
 from corelib.engines.labelled_pairs import Gradients, LabelledPairs, labelled_loss
 from corelib.engines.strips import strips
 
@@ -37,7 +37,7 @@ def _loss(
     """The loss, or that of each anchor for "none", and the gradients (empty unless needed; always for "none")."""
     pairs = _Pairs(embeddings, labels, references, reference_labels, near, far, measure, power)
     each, needs = reduction == "none", (need_embeddings, need_references)
-    costs = pairs.points.new_zeros((2, len(labels)))
+    costs = pairs.points.new_zeros((2, labels.shape[0]))
     active = [0, 0]
     factors = _shares(*pairs.counts()) if reduction == "mean" else (1.0, 1.0)
     wanted = any(needs) and not each
@@ -51,7 +51,9 @@ def _loss(
                 for a, side in zip(active, strip.sides, strict=True)
             ]
             factors = _shares(*active)
-            late = strip.stop - strip.start < len(labels)  # the factors are not known before the last strip
+            late = (
+                strip.stop - strip.start < labels.shape[0]
+            )  # the factors are not known before the last strip
         if wanted:
             slopes = pairs.slopes(strip)
             if not late:
@@ -63,7 +65,7 @@ def _loss(
     if wanted and late:
         gradients = [[factors[0] * p + factors[1] * q for p, q in zip(*gradients, strict=True)]]
     total = sum(factor * math.fsum(side) for factor, side in zip(factors, costs.tolist(), strict=True))
-    loss = rounded(costs.new_tensor(pairs.times * total), embeddings.dtype)
+    loss = rounded_number(pairs.times * total, embeddings)
     return loss, *pairs.pulled_back(gradients[0], needs, pairs.times)
 
 
@@ -122,7 +124,7 @@ class _Pairs(LabelledPairs):
         return positive, len(self.labels) * (len(ordered) - self.itself) - positive
 
     def strips(self) -> Iterator[Strip]:
-        for start, stop in strips(len(self.points), len(self.targets), self.points):
+        for start, stop in strips(self.points.shape[0], self.targets.shape[0], self.points):
             rows, columns = slice(start, stop), slice(start if self.itself else 0, None)
             distances = self.measure.values(self.points[rows], self.targets[columns])
             positive = self.labels[rows, None] == self.target_labels[columns]

@@ -69,8 +69,7 @@ class TripletPairs:
         for labels, name in ((positive, "positive"), (negative, "negative")):
             if bool(((labels != 0) & (labels != 1)).any()):
                 raise ValueError(f"{name} must hold zeros and ones: a triplet has no mixed pairs")
-        need = similarity.requires_grad and torch.is_grad_enabled()
-        return hinge_sums(similarity, positive > 0, negative > 0, self.margin, need, need)[0]
+        return hinge_sums(similarity, positive > 0, negative > 0, self.margin)
 
 
 @dataclass(frozen=True)
