@@ -1,46 +1,14 @@
-"""Distances of embeddings, which no offset and no near duplicate spoils, and functions of an anchor's row of products."""
-
-from collections.abc import Callable
+"""Distances of embeddings, which no offset, no near duplicate and no row of zeros spoils, and their derivatives."""
 
 import torch
 from torch import Tensor
 
 from corelib._tensors import check_finite, dtype_name
-from corelib.engines.strips import in_tiles, strips
 
 LARGEST = 1e140  # its square, summed over dimensions and pairs, is still finite
 _CLOSE = 1e-6  # squared distances below this share of the squared norms are taken from differences
 _CLOSE_BYTES = 4 << 20
 _SHORTEST = 1e-12  # the derivative of a shorter row's direction is taken as 0
-
-RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def by_anchor(
-    function: RowFunction,
-    embeddings: Tensor,
-    labels: Tensor,
-    references: Tensor | None,
-    reference_labels: Tensor | None,
-) -> Tensor:
-    """``function(products, positive, negative)`` of each strip of rows, one below the other.
-
-    The products are float64 inner products of the embeddings with the references, or with each other if there are none.
-    The boolean masks tell pairs of one class from pairs of two; an anchor with itself is in neither.
-    """
-    points, targets, target_labels = embeddings.double(), None, labels
-    if references is not None:
-        check_magnitude(references, "references")
-        targets, target_labels = references.double(), reference_labels
-
-    def of_strip(points: Tensor, start: int, stop: int) -> Tensor:
-        positive = labels[start:stop, None] == target_labels
-        negative = ~positive
-        if targets is None:
-            positive.diagonal(offset=start).fill_(False)
-        return function(points[start:stop] @ (points if targets is None else targets).T, positive, negative)
-
-    return in_tiles(of_strip, points, strips(len(labels), len(target_labels), points))
 
 
 def check_magnitude(value: Tensor, name: str) -> Tensor:

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_integers
-from corelib.engines.distances import by_anchor, rounded
+from corelib.engines.anchor_rows import by_anchor
+from corelib.engines.distances import rounded
 from corelib.engines.triplets import hinge_sums
 from corelib.losses._reduction import check_reduction, reduce
 from corelib.losses.embeddings._batch import check_batch, check_points, check_references, check_threshold

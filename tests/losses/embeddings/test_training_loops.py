@@ -246,6 +246,15 @@ def test_a_row_of_zeros_has_no_direction_to_turn(loss, dtype):
     torch.testing.assert_close(gradient[3], 1e6 * whole[3], rtol=1e-4, atol=1.0)
 
 
+def test_mixes_that_cancel_have_no_direction_to_turn():
+    x = X.clone()
+    x[1], x[2] = -x[0], 0
+    labels = torch.arange(12) % 2
+    for dtype in (torch.float32, torch.float64):
+        value, gradient = value_and_gradient(lambda x: mixed_pair_loss(x, labels, 0.5), x.to(dtype))
+        assert value.isfinite() and gradient.abs().max() < 1e3
+
+
 def test_inputs_stay_as_they_are():
     for loss in LOSSES.values():
         x = X.clone().requires_grad_()
