@@ -18,7 +18,7 @@ from corelib.losses.embeddings.pair_weighting import (
 )
 
 _TILE_BYTES = 4 << 20
-_SMALLEST_NORM = 1e-12
+_CANCELLED = 1e-14  # squared length of a mix, in those of its parts, below which float64 knows nothing of it
 
 
 @breaks_graph
@@ -56,7 +56,8 @@ def mixed_pair_loss(
     hardest : int, optional
         Mix only with this many negatives of each anchor, those of largest inner product; by default with all.
     normalize : bool
-        Whether mixes are scaled to length 1.
+        Whether mixes are scaled to length 1. A mix that cancels, one below 1e-7 of the length of its parts, has similarity
+        0 and gradient 0.
 
     Returns
     -------
@@ -180,7 +181,8 @@ def _mixes(
         counts = 1 - torch.eye(len(within), dtype=within.dtype, device=within.device)[rows][:, :, None]
     similarity = share * to_first + (1 - share) * to_negative
     if normalize:
-        squared = share**2 * first_length + (1 - share) ** 2 * lengths
-        squared = squared + 2 * share * (1 - share) * first_to_negative
-        similarity = similarity / squared.clamp_min(_SMALLEST_NORM**2).sqrt()
+        parts = share**2 * first_length + (1 - share) ** 2 * lengths
+        squared = parts + 2 * share * (1 - share) * first_to_negative
+        gone = squared <= _CANCELLED * parts
+        similarity = (similarity / squared.masked_fill(gone, 1).sqrt()).masked_fill(gone, 0)
     return similarity.flatten(1), counts.expand_as(similarity).flatten(1)

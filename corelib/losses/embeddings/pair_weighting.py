@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_integers
-from corelib.engines.distances import by_anchor, rounded
+from corelib.engines.anchor_rows import by_anchor
+from corelib.engines.distances import rounded
 from corelib.engines.route import breaks_graph
 from corelib.engines.triplets import hinge_sums
 from corelib.losses._reduction import check_reduction, reduce
@@ -70,8 +71,7 @@ class TripletPairs:
         for labels, name in ((positive, "positive"), (negative, "negative")):
             if bool(((labels != 0) & (labels != 1)).any()):
                 raise ValueError(f"{name} must hold zeros and ones: a triplet has no mixed pairs")
-        need = similarity.requires_grad and torch.is_grad_enabled()
-        return hinge_sums(similarity, positive > 0, negative > 0, self.margin, need, need)[0]
+        return hinge_sums(similarity, positive > 0, negative > 0, self.margin)
 
 
 @dataclass(frozen=True)
