@@ -87,7 +87,7 @@ Q, K, P = torch.ones(2, 3), torch.ones(4, 3), torch.tensor([0, 3])
         (lambda: top_inner_products(Q, K, 1, exclude=torch.tensor([0, 1])), ValueError, r"exclude must have shape \(pairs, 2\)"),
         (lambda: hard_negatives(Q, K, P[:1], 1), ValueError, r"positives must have shape \(2,\)"),
         (lambda: hard_negatives(Q, K, P + 1, 1), ValueError, "positives must lie in 0..3; got 1..4"),
-        (lambda: hard_negatives(Q, K, P.int(), 1), TypeError, "positives must hold integers; got int32"),
+        (lambda: hard_negatives(Q, K, P.float(), 1), TypeError, "positives must hold integers; got float32"),
         (lambda: hard_negatives(Q, K, P, 1, rule="hard"), ValueError, "rule must be one of 'none', 'absolute', 'relative'"),
         (lambda: hard_negatives(Q, K, P, 1, margin=-0.1), ValueError, "margin must be at least 0"),
         (lambda: hard_negatives(Q, K, P, 1, rule="relative", margin=2), ValueError, "margin must be at least 0 and at most 1"),
