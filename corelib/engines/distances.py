@@ -1,39 +1,63 @@
-"""All pairs of a labelled batch of embeddings, strip by strip: masks, distances, and a function of each anchor's row.
-
-Only the results of a strip are kept: the backward pass computes it again, so that the matrix never exists.
-"""
+"""Distances of embeddings, which no offset and no near duplicate spoils, and functions of an anchor's row of products."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from corelib.engines.route import first_derivative_only
+from corelib._tensors import check_finite, dtype_name
 from corelib.engines.strips import in_tiles, strips
 
+LARGEST = 1e140  # its square, summed over dimensions and pairs, is still finite
 _CLOSE = 1e-6  # squared distances below this share of the squared norms are taken from differences
 _CLOSE_BYTES = 4 << 20
+_SHORTEST = 1e-12  # the derivative of a shorter row's direction is taken as 0
 
 RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def by_anchor(function: RowFunction, measure: str, embeddings: Tensor, labels: Tensor) -> Tensor:
-    """``function(matrix, positive, negative)`` of each strip of rows, one below the other.
+def by_anchor(
+    function: RowFunction,
+    embeddings: Tensor,
+    labels: Tensor,
+    references: Tensor | None,
+    reference_labels: Tensor | None,
+) -> Tensor:
+    """``function(products, positive, negative)`` of each strip of rows, one below the other.
 
-    ``measure`` says what the float64 matrix holds: "inner" products, "cosine" distances (1 - cosine) or "euclidean"
-    distances. The boolean masks tell pairs of one class, without the anchor itself, from pairs of two.
+    The products are float64 inner products of the embeddings with the references, or with each other if there are none.
+    The boolean masks tell pairs of one class from pairs of two; an anchor with itself is in neither.
     """
-    points, matrix = prepared(embeddings, measure)
+    points, targets, target_labels = embeddings.double(), None, labels
+    if references is not None:
+        check_magnitude(references, "references")
+        targets, target_labels = references.double(), reference_labels
 
     def of_strip(points: Tensor, start: int, stop: int) -> Tensor:
-        positive = labels[start:stop, None] == labels
+        positive = labels[start:stop, None] == target_labels
         negative = ~positive
-        positive.diagonal(offset=start).fill_(False)
-        return function(matrix.apply(points[start:stop], points), positive, negative)
+        if targets is None:
+            positive.diagonal(offset=start).fill_(False)
+        return function(points[start:stop] @ (points if targets is None else targets).T, positive, negative)
 
-    n = len(embeddings)
-    return in_tiles(of_strip, points, strips(n, n, points))
+    return in_tiles(of_strip, points, strips(len(labels), len(target_labels), points))
+
+
+def check_magnitude(value: Tensor, name: str) -> Tensor:
+    """``value`` if it is finite and small enough for squared distances."""
+    largest = value.detach().abs().max().item()
+    if not largest <= LARGEST:
+        check_finite(value, name)
+        raise ValueError(f"{name} must not exceed {LARGEST:g}; got {largest}")
+    return value
+
+
+def rounded(loss: Tensor, dtype: torch.dtype) -> Tensor:
+    """``loss`` in the dtype of the embeddings, if it fits."""
+    result = loss.to(dtype)
+    if not bool(result.detach().isfinite().all()):
+        raise ValueError(f"embeddings must be small enough for the loss to stay within {dtype_name(result)}")
+    return result
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -46,67 +70,78 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return squared
 
 
+def unit_rows(rows: Tensor) -> Tensor:
+    """The rows scaled to length 1, however short or long they are; a row of zeros stays one.
+
+    The derivative of a row shorter than 1e-12, which would be as large as 1 over its length, is taken as 0.
+    """
+    largest = rows.detach().abs().amax(1, keepdim=True)
+    rows = torch.where(largest < _SHORTEST, rows.detach(), rows)
+    rows = rows / torch.where(largest > 0, largest, 1)  # squares neither overflow nor vanish
+    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(1)
+
+
 def origin(points: Tensor) -> Tensor:
     """What to subtract before :func:`squared_distances`: it takes an offset away, and keeps whole numbers whole."""
     return points[0].detach()
 
 
-class Euclidean(torch.autograd.Function):
+class Euclidean:
     """Euclidean distances, whose derivative at distance 0 is taken as 0.
 
-    As of every measure with both, ``values`` are plain numbers, ``gradients`` those with respect to ``a`` and ``b``, and
-    ``apply`` is what autograd sees.
+    As every measure: rows ``prepared`` for it, ``values``, ``weights`` in the place of the derivatives by the distances and
+    of these, a ``gradient`` of the rows ``a`` from them, and ``pulled_back``, which takes it from prepared rows to those given.
     """
+
+    @staticmethod
+    def prepared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        moved = b - origin(b)
+        return (moved if a is b else a - origin(b)), moved
 
     @staticmethod
     def values(a: Tensor, b: Tensor) -> Tensor:
         return squared_distances(a, b).sqrt_()
 
     @staticmethod
-    def gradients(upstream: Tensor, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        weight = (upstream / distances).masked_fill_(distances == 0, 0)
-        return weight.sum(1)[:, None] * a - weight @ b, weight.sum(0)[:, None] * b - weight.T @ a
+    def weights(upstream: Tensor, distances: Tensor) -> Tensor:
+        return upstream.div_(distances.masked_fill_(distances == 0, torch.inf))
 
     @staticmethod
-    def forward(ctx, a, b):
-        distances = Euclidean.values(a, b)
-        ctx.save_for_backward(a, b, distances)
-        return distances
+    def gradient(weights: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return torch.addmm(weights.sum(1)[:, None] * a, weights, b, alpha=-1)
 
     @staticmethod
-    @first_derivative_only
-    def backward(ctx, upstream):
-        a, b, distances = ctx.saved_tensors
-        return Euclidean.gradients(upstream, distances, a, b)
+    def pulled_back(gradient: Tensor, rows: Tensor, prepared: Tensor) -> Tensor:
+        return gradient
 
 
 class Cosine:
     """1 minus the inner products of unit vectors."""
 
     @staticmethod
+    def prepared(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        unit = unit_rows(b)
+        return (unit if a is b else unit_rows(a)), unit
+
+    @staticmethod
     def values(a: Tensor, b: Tensor) -> Tensor:
         return 1 - a @ b.T
 
     @staticmethod
-    def gradients(upstream: Tensor, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        return -(upstream @ b), -(upstream.T @ a)
-
-    apply = values
-
-
-class Inner:
-    """Inner products."""
+    def weights(upstream: Tensor, distances: Tensor) -> Tensor:
+        return upstream
 
     @staticmethod
-    def apply(a: Tensor, b: Tensor) -> Tensor:
-        return a @ b.T
+    def gradient(weights: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return -(weights @ b)
+
+    @staticmethod
+    def pulled_back(gradient: Tensor, rows: Tensor, prepared: Tensor) -> Tensor:
+        """That of :func:`unit_rows`."""
+        along = (gradient * prepared).sum(1, keepdim=True)
+        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        short = rows.abs().amax(1, keepdim=True) < _SHORTEST
+        return (gradient - along * prepared).div_(length).masked_fill_(short, 0)
 
 
-def prepared(embeddings: Tensor, measure: str) -> tuple[Tensor, type]:
-    """The rows in float64 as the measure takes them, and the measure."""
-    points = embeddings.double()
-    if measure == "inner":
-        return points, Inner
-    if measure == "cosine":
-        return F.normalize(points), Cosine
-    return points - origin(points), Euclidean
+MEASURES = {"cosine": Cosine, "euclidean": Euclidean}

@@ -35,7 +35,8 @@ def multi_similarity(real[:, ::1] similarity, Py_ssize_t start, const int64_t[::
                      double alpha, double beta, double base, epsilon, double weight, double[::1] losses):
     """Losses of the anchors start, start + 1, ...; their rows become weight * d loss / d similarity.
 
-    The rows and columns are grouped by class: that of anchor i is first[i] .. last[i] - 1. No mining if epsilon is None.
+    The columns are grouped by class: that of anchor i is first[i] .. last[i] - 1. Column i is anchor i itself; with a start
+    of -1, no column is, and the anchors are 0, 1, ... No mining if epsilon is None.
     """
     cdef Py_ssize_t rows = similarity.shape[0], n = similarity.shape[1]
     cdef bint mine = epsilon is not None

@@ -81,14 +81,15 @@ KS_MULTIVERSION
 double KS_TYPED(ks_multi_similarity_row)(KS_REAL *s, ptrdiff_t n, ptrdiff_t self, ptrdiff_t first, ptrdiff_t last,
                                          double alpha, double beta, KS_REAL base, KS_REAL margin, int mine,
                                          double weight) {
-    KS_REAL pos_top = KS_TYPED(largest)(s, first, self, -1, -(KS_REAL)INFINITY);
-    pos_top = KS_TYPED(largest)(s, self + 1, last, -1, pos_top);
+    ptrdiff_t before = self < 0 ? first : self, after = self < 0 ? first : self + 1;
+    KS_REAL pos_top = KS_TYPED(largest)(s, first, before, -1, -(KS_REAL)INFINITY);
+    pos_top = KS_TYPED(largest)(s, after, last, -1, pos_top);
     KS_REAL neg_top = KS_TYPED(largest)(s, 0, first, 1, -(KS_REAL)INFINITY);
     neg_top = KS_TYPED(largest)(s, last, n, 1, neg_top);
     KS_REAL pos_limit = mine ? -neg_top : -(KS_REAL)INFINITY;
     KS_REAL neg_limit = mine ? -pos_top : -(KS_REAL)INFINITY;
-    s[self] = 0;
-    return KS_TYPED(side)(s, first, self, self + 1, last, -1, pos_top, alpha, base, margin, pos_limit, weight) +
+    if (self >= 0) s[self] = 0;
+    return KS_TYPED(side)(s, first, before, after, last, -1, pos_top, alpha, base, margin, pos_limit, weight) +
            KS_TYPED(side)(s, 0, first, last, n, 1, neg_top, beta, base, margin, neg_limit, weight);
 }
 
@@ -97,9 +98,9 @@ static void KS_TYPED(ks_multi_similarity)(KS_REAL *s, ptrdiff_t rows, ptrdiff_t 
                                           double base, double epsilon, int mine, double weight, double *losses) {
 #pragma omp parallel for num_threads(ks_threads()) schedule(dynamic, 4)
     for (ptrdiff_t r = 0; r < rows; r++) {
-        ptrdiff_t self = start + r;
-        losses[self] = KS_TYPED(ks_multi_similarity_row)(s + r * n, n, self, first[self], last[self], alpha, beta,
-                                                         (KS_REAL)base, (KS_REAL)epsilon, mine, weight);
+        ptrdiff_t self = start < 0 ? -1 : start + r, i = start < 0 ? r : self;
+        losses[i] = KS_TYPED(ks_multi_similarity_row)(s + r * n, n, self, first[i], last[i], alpha, beta,
+                                                      (KS_REAL)base, (KS_REAL)epsilon, mine, weight);
     }
 }
 

@@ -164,8 +164,9 @@ def precision_recall_curve(
     Notes
     -----
     The points of scikit-learn's function of this name, in the other direction and without its added point of
-    recall 0 and precision 1. A score with weight 0 is no threshold. Time O(n log n). To pool the scores of queries, ``ravel`` them; that asks
-    whether one threshold serves all queries, which metrics of ranked lists do not.
+    recall 0 and precision 1. A score with weight 0 is no threshold. Time O(n log n). To pool the
+    scores of queries, ``ravel`` them; that asks whether one threshold serves all queries, which metrics of ranked
+    lists do not.
 
     Examples
     --------

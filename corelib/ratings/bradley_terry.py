@@ -42,7 +42,8 @@ def fit_bradley_terry(
     Parameters
     ----------
     winner, loser : array_like of int, shape (games,)
-        Indices of the players; a draw is half a win each way (two rows of weight 0.5). Without games the prior is returned.
+        Indices of the players; a draw is half a win each way (two rows of weight 0.5). Without games the result is the
+        prior.
     players : int
         Number of players, at least 2.
     weight : array_like of float, shape (games,), optional

@@ -1,16 +1,15 @@
 """Contrastive loss: pairs of one class together, pairs of two classes a margin apart."""
 
+import torch
 from torch import Tensor
 
 from corelib._checks import check_choice, check_int
 from corelib._front_end import front_end
-from corelib.engines.distances import prepared
-from corelib.engines.pair_costs import pair_costs
-from corelib.losses._reduction import total_of
-from corelib.losses.embeddings._batch import check_batch, check_threshold, rounded
+from corelib.engines.pair_costs import contrastive
+from corelib.losses.embeddings._batch import check_classes, check_references, check_threshold
 
 
-@front_end("embeddings", "labels")
+@front_end("embeddings", "labels", "references", "reference_labels")
 def contrastive_loss(
     embeddings: Tensor,
     labels: Tensor,
@@ -20,6 +19,8 @@ def contrastive_loss(
     distance: str = "euclidean",
     power: int = 2,
     reduction: str = "mean",
+    references: Tensor | None = None,
+    reference_labels: Tensor | None = None,
 ) -> Tensor:
     r"""Contrastive loss of all pairs of a labelled batch (Hadsell et al. 2006).
 
@@ -43,12 +44,16 @@ def contrastive_loss(
         "mean": the mean over positive pairs plus the mean over negative pairs. "active": the same over the pairs that
         cost something. "sum": over all ordered pairs (i, j), so each pair twice; divided by n, the form of papers
         that sum over the pairs of an anchor. "none": that sum for each anchor.
+    references, reference_labels : Tensors or ndarrays, shapes (m, d) and (m,), optional
+        What the embeddings are compared with in place of each other, such as a memory bank, and its classes: all n m
+        pairs count, in which the embedding is the anchor.
 
     Returns
     -------
     Tensor, shape () or (n,), of the embeddings' dtype (a float or an array for arrays)
-        A kind of which there is no pair adds 0. Computed in float64. Differentiable once for "euclidean"; two equal
-        rows do not pull or push each other.
+        A kind of which there is no pair adds 0. Computed in float64. Differentiable once in ``embeddings``
+        and ``references``. Two equal rows do not pull or push each other; the cosine of a row of zeros is 0 and has
+        gradient 0 there, as has that of a row shorter than 1e-12.
 
     Raises
     ------
@@ -58,8 +63,8 @@ def contrastive_loss(
 
     Notes
     -----
-    O(n^2 d) time, almost all of it in matrix products; O(n d) memory beside strips of a few MB, which the backward pass
-    computes again. Distances are exact for near duplicates, too, where the matrix product would cancel.
+    O(n^2 d) time (n m d with references), almost all of it in matrix products; O((n + m) d) memory beside strips of a few MB. The
+    gradient is computed together with the loss, that of "none" in the backward pass. Distances are exact for near duplicates, too, where the matrix product would cancel.
 
     Hadsell et al. have ``pos_margin=0`` and ``power=2``; pytorch-metric-learning ``power=1`` and "active", and its
     margins for ``CosineSimilarity`` are 1 minus the ones here.
@@ -76,24 +81,14 @@ def contrastive_loss(
     >>> contrastive_loss(x, torch.tensor([0, 0, 1]), power=1)        # 1 + ((1 - 0.5) + (1 - 0.6708)) / 2
     tensor(1.4146)
     """
-    labels = check_batch(embeddings, labels)
+    labels = check_classes(embeddings, labels)
+    reference_labels = check_references(references, reference_labels, embeddings)
     near, far = check_threshold(pos_margin, "pos_margin"), check_threshold(neg_margin, "neg_margin")
     check_choice(distance, "distance", ("euclidean", "cosine"))
     if check_int(power, "power", minimum=1) > 2:
         raise ValueError(f"power must be 1 or 2; got {power}")
     check_choice(reduction, "reduction", ("mean", "active", "sum", "none"))
-
-    points, matrix = prepared(embeddings, distance)
-    rule = (near, far, power, matrix, reduction == "active")
-    pos, neg, pos_active, neg_active = pair_costs(points, labels, rule)
-    if reduction == "none":
-        return rounded(pos + neg, embeddings.dtype)
-    if reduction == "sum":
-        return rounded(total_of(pos + neg), embeddings.dtype)
-    if reduction == "mean":
-        sizes = labels.unique(return_counts=True)[1]
-        pos_pairs = int((sizes * (sizes - 1)).sum())
-        counts = pos_pairs, len(labels) * (len(labels) - 1) - pos_pairs
-    else:
-        counts = int(pos_active), int(neg_active)
-    return rounded(total_of(pos) / max(1, counts[0]) + total_of(neg) / max(1, counts[1]), embeddings.dtype)
+    grad = torch.is_grad_enabled()
+    needs = [grad and value is not None and value.requires_grad for value in (embeddings, references)]
+    rule = (near, far, distance, power, reduction)
+    return contrastive(embeddings, labels, references, reference_labels, *rule, *needs)[0]

@@ -5,13 +5,14 @@ from torch import Tensor
 
 from corelib._checks import check_int
 from corelib._front_end import front_end
-from corelib._tensors import check_integers, check_same
+from corelib.engines.distances import check_magnitude, rounded
 from corelib.engines.nearest import neighbours_and_other, paired_distances
-from corelib.losses.embeddings._batch import check_batch, check_points, rounded
+from corelib.losses.embeddings._batch import check_batch, check_references
 
 _TINY = 1e-7  # keeps the nearest distance to another class from being a divisor of 0
 
 
+@torch.compiler.disable
 @front_end("embeddings", "labels", "targets", "target_labels")
 def icnn_score(
     embeddings: Tensor,
@@ -95,22 +96,12 @@ def icnn_score(
     0.707 = ((0.882 + 0.944) / 2 + 0.5) / 2
     """
     labels = check_batch(embeddings, labels)
-    if (targets is None) != (target_labels is None):
-        raise ValueError("targets and target_labels must be given together")
+    target_labels = check_references(targets, target_labels, embeddings, "targets")
     itself = targets is None
     if itself:
         targets, target_labels = embeddings, labels
     else:
-        check_points(targets, "targets")
-        check_same(embeddings, "embeddings", targets, "targets")
-        if targets.shape[1] != embeddings.shape[1]:
-            raise ValueError(
-                "targets must have as many columns as embeddings, "
-                f"{embeddings.shape[1]}; got {targets.shape[1]}"
-            )
-        target_labels = check_integers(
-            target_labels, "target_labels", targets, "targets", shape=(len(targets),)
-        )
+        check_magnitude(targets, "targets")
     available = len(targets) - itself
     k = check_int(k, "k", minimum=1)
     if k > available:
@@ -135,6 +126,7 @@ def icnn_score(
     return tuple(rounded(part, embeddings.dtype) for part in (score, same, different, share))
 
 
+@torch.compiler.disable
 @front_end("embeddings", "labels", "targets", "target_labels")
 def icnn_loss(
     embeddings: Tensor,

@@ -5,9 +5,10 @@ from torch import Tensor
 
 from corelib._checks import check_bool, check_choice, check_int, check_real
 from corelib._front_end import front_end
+from corelib.engines.distances import rounded
 from corelib.engines.strips import in_tiles
 from corelib.losses._reduction import total_of
-from corelib.losses.embeddings._batch import check_batch, rounded
+from corelib.losses.embeddings._batch import check_batch
 from corelib.losses.embeddings.pair_weighting import (
     MultiSimilarityPairs,
     PairLoss,
@@ -19,6 +20,7 @@ _TILE_BYTES = 4 << 20
 _SMALLEST_NORM = 1e-12
 
 
+@torch.compiler.disable
 @front_end("embeddings", "labels")
 def mixed_pair_loss(
     embeddings: Tensor,

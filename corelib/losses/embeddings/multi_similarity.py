@@ -5,11 +5,11 @@ from torch import Tensor, nn
 
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
-from corelib._tensors import check_integers, check_matrix
 from corelib.engines.multi_similarity import kept_pairs, multi_similarity
+from corelib.losses.embeddings._batch import check_classes, check_references
 
 
-@front_end("embeddings", "labels")
+@front_end("embeddings", "labels", "references", "reference_labels")
 def multi_similarity_loss(
     embeddings: Tensor,
     labels: Tensor,
@@ -17,6 +17,9 @@ def multi_similarity_loss(
     beta: float = 50.0,
     base: float = 0.5,
     epsilon: float | None = 0.1,
+    *,
+    references: Tensor | None = None,
+    reference_labels: Tensor | None = None,
 ) -> Tensor:
     r"""Multi-similarity loss with its pair mining (Wang et al. 2019).
 
@@ -45,6 +48,9 @@ def multi_similarity_loss(
         The similarity :math:`\lambda` beyond which a pair weighs in.
     epsilon : float or None
         Mining margin; smaller keeps fewer pairs. None keeps all pairs.
+    references, reference_labels : Tensors or ndarrays, shapes (m, d) and (m,), optional
+        What the embeddings are compared with in place of each other, such as a memory bank, and its classes: anchors are
+        the embeddings, their positives and negatives references.
 
     Returns
     -------
@@ -63,8 +69,8 @@ def multi_similarity_loss(
     Notes
     -----
     Time :math:`O(n^2d)`, almost all of it in matrix products; memory :math:`O(nd)`: similarities exist in
-    strips of a few MB. The gradient is computed together with the loss, and only if ``embeddings`` requires
-    one. Row results do not depend on the number of threads; the matrix products depend on it as far as
+    strips of a few MB; with references, :math:`O(nmd)` and :math:`O((n+m)d)`. Gradients are computed together with the
+    loss, and only those that are asked for. Row results do not depend on the number of threads; the matrix products depend on it as far as
     torch's BLAS does.
 
     The official code (``beta=40``) skips an anchor that has lost either kind of pair, drops positives of
@@ -89,13 +95,15 @@ def multi_similarity_loss(
     >>> x.grad.shape
     torch.Size([3, 2])
     """
-    check_matrix(embeddings, "embeddings")
-    labels = check_integers(labels, "labels", embeddings, "embeddings", shape=(len(embeddings),))
+    labels = check_classes(embeddings, labels)
+    reference_labels = check_references(references, reference_labels, embeddings)
     alpha, beta = check_positive(alpha, "alpha"), check_positive(beta, "beta")
     base = check_real(base, "base")
     epsilon = None if epsilon is None else check_real(epsilon, "epsilon")
-    need_grad = torch.is_grad_enabled() and embeddings.requires_grad
-    return multi_similarity(embeddings, labels, alpha, beta, base, epsilon, need_grad)[0]
+    grad = torch.is_grad_enabled()
+    needs = [grad and value is not None and value.requires_grad for value in (embeddings, references)]
+    given = (embeddings, labels, references, reference_labels)
+    return multi_similarity(*given, alpha, beta, base, epsilon, *needs)[0]
 
 
 @front_end("embeddings", "labels")
@@ -146,8 +154,7 @@ def multi_similarity_miner(
     >>> list(zip(anchors_neg.tolist(), negatives.tolist()))
     [(1, 2)]
     """
-    check_matrix(embeddings, "embeddings")
-    labels = check_integers(labels, "labels", embeddings, "embeddings", shape=(len(embeddings),))
+    labels = check_classes(embeddings, labels)
     epsilon = check_real(epsilon, "epsilon")
     return kept_pairs(embeddings.detach(), labels, epsilon)
 
@@ -178,9 +185,25 @@ class MultiSimilarityLoss(nn.Module):
         self.base = check_real(base, "base")
         self.epsilon = None if epsilon is None else check_real(epsilon, "epsilon")
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        *,
+        references: Tensor | None = None,
+        reference_labels: Tensor | None = None,
+    ) -> Tensor:
         """The loss of ``embeddings``, shape (n, d), of classes ``labels``, shape (n,)."""
-        return multi_similarity_loss(embeddings, labels, self.alpha, self.beta, self.base, self.epsilon)
+        return multi_similarity_loss(
+            embeddings,
+            labels,
+            self.alpha,
+            self.beta,
+            self.base,
+            self.epsilon,
+            references=references,
+            reference_labels=reference_labels,
+        )
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}, beta={self.beta}, base={self.base}, epsilon={self.epsilon}"

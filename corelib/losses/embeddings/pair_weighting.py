@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_integers
-from corelib.engines.distances import by_anchor
+from corelib.engines.distances import by_anchor, rounded
+from corelib.engines.triplets import hinge_sums
 from corelib.losses._reduction import check_reduction, reduce
-from corelib.losses.embeddings._batch import check_batch, check_points, check_threshold, rounded
-from corelib.losses.embeddings._triplets import all_triplets
+from corelib.losses.embeddings._batch import check_batch, check_points, check_references, check_threshold
 
 PairLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -69,7 +69,8 @@ class TripletPairs:
         for labels, name in ((positive, "positive"), (negative, "negative")):
             if bool(((labels != 0) & (labels != 1)).any()):
                 raise ValueError(f"{name} must hold zeros and ones: a triplet has no mixed pairs")
-        return all_triplets(similarity, positive > 0, negative > 0, self.margin)[:, 0]
+        need = similarity.requires_grad and torch.is_grad_enabled()
+        return hinge_sums(similarity, positive > 0, negative > 0, self.margin, need, need)[0]
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,17 @@ class MultiSimilarityPairs:
         return pull + _log_sum(self.beta * above, negative, plus_one=True) / self.beta
 
 
-@front_end("embeddings", "labels")
-def pair_based_loss(embeddings: Tensor, labels: Tensor, loss: PairLoss, *, reduction: str = "mean") -> Tensor:
+@torch.compiler.disable
+@front_end("embeddings", "labels", "references", "reference_labels")
+def pair_based_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    loss: PairLoss,
+    *,
+    reduction: str = "mean",
+    references: Tensor | None = None,
+    reference_labels: Tensor | None = None,
+) -> Tensor:
     r"""Any loss that is a function of an anchor's similarities to the others, without the similarity matrix.
 
     Parameters
@@ -185,6 +195,9 @@ def pair_based_loss(embeddings: Tensor, labels: Tensor, loss: PairLoss, *, reduc
         :class:`BinomialDeviancePairs`, :class:`MultiSimilarityPairs`, or a function of yours.
     reduction : {"mean", "sum", "none"}
         Over anchors.
+    references, reference_labels : Tensors or ndarrays, shapes (m, d) and (m,), optional
+        What the embeddings are compared with in place of each other, such as a memory bank, and its classes: anchors are
+        the embeddings, their positives and negatives references.
 
     Returns
     -------
@@ -224,12 +237,20 @@ def pair_based_loss(embeddings: Tensor, labels: Tensor, loss: PairLoss, *, reduc
     tensor([-0.2000,  0.1600,  1.5600])
     """
     labels = check_batch(embeddings, labels)
+    reference_labels = check_references(references, reference_labels, embeddings)
     check_loss(loss)
     check_reduction(reduction)
-    losses = by_anchor(lambda *rows: losses_of_rows(loss, *rows), "inner", embeddings, labels)
+    losses = by_anchor(
+        lambda *rows: losses_of_rows(loss, *rows),
+        embeddings,
+        labels,
+        references,
+        reference_labels,
+    )
     return rounded(reduce(losses, reduction), embeddings.dtype)
 
 
+@torch.compiler.disable
 @front_end("similarity", "labels")
 def pair_weights(similarity: Tensor, labels: Tensor, loss: PairLoss) -> Tensor:
     r"""How much a loss weighs each pair: the size of its derivative with respect to the pair's similarity.
@@ -282,13 +303,14 @@ def pair_weights(similarity: Tensor, labels: Tensor, loss: PairLoss) -> Tensor:
         raise ValueError(f"similarity must be square; got shape {tuple(similarity.shape)}")
     labels = check_integers(labels, "labels", similarity, "similarity", shape=(n,))
     check_loss(loss)
-    positive = labels[:, None] == labels
-    negative = ~positive
-    positive.fill_diagonal_(False)
-    with torch.enable_grad():
-        s = similarity.detach().double().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        labels = labels.clone()  # a normal tensor in inference mode, too
+        positive = labels[:, None] == labels
+        negative = ~positive
+        positive.fill_diagonal_(False)
+        s = similarity.detach().double().clone().requires_grad_()
         (slope,) = torch.autograd.grad(losses_of_rows(loss, s, positive, negative).sum(), s)
-    return (slope * (negative.double() - positive.double())).to(similarity.dtype)
+        return (slope * (negative.double() - positive.double())).to(similarity.dtype)
 
 
 def losses_of_rows(loss: PairLoss, similarity: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -6,11 +6,13 @@ from torch import Tensor
 from corelib._checks import check_int
 from corelib._front_end import front_end
 from corelib._tensors import check_integers, check_range, check_same
+from corelib.engines.distances import rounded
 from corelib.engines.nearest import SMOOTHING, nearest_other
 from corelib.losses._reduction import check_reduction, reduce
-from corelib.losses.embeddings._batch import check_batch, check_points, check_threshold, rounded
+from corelib.losses.embeddings._batch import check_batch, check_points, check_threshold
 
 
+@torch.compiler.disable
 @front_end("embeddings", "labels")
 def class_means(embeddings: Tensor, labels: Tensor, classes: int | None = None) -> Tensor:
     """The mean embedding of each class: its prototype.
@@ -64,6 +66,7 @@ def class_means(embeddings: Tensor, labels: Tensor, classes: int | None = None) 
     return (sums.index_add(0, labels, embeddings.double()) / sizes[:, None]).to(embeddings.dtype)
 
 
+@torch.compiler.disable
 @front_end("queries", "prototypes", "labels")
 def proto_triplet_loss(
     queries: Tensor, prototypes: Tensor, labels: Tensor, margin: float = 0.5, *, reduction: str = "mean"

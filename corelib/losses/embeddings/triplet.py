@@ -1,18 +1,15 @@
 """Triplet loss: an anchor closer to its own class than to others, by a margin."""
 
+import torch
 from torch import Tensor
 
 from corelib._checks import check_choice
 from corelib._front_end import front_end
-from corelib.engines.distances import by_anchor
-from corelib.losses._reduction import total_of
-from corelib.losses.embeddings._batch import check_batch, check_threshold, rounded
-from corelib.losses.embeddings._triplets import all_triplets, hardest_triplets, semihard_triplets
-
-_MINING = {"all": all_triplets, "hard": hardest_triplets, "semihard": semihard_triplets}
+from corelib.engines.triplets import triplets
+from corelib.losses.embeddings._batch import check_classes, check_references, check_threshold
 
 
-@front_end("embeddings", "labels")
+@front_end("embeddings", "labels", "references", "reference_labels")
 def triplet_loss(
     embeddings: Tensor,
     labels: Tensor,
@@ -21,6 +18,8 @@ def triplet_loss(
     mining: str = "all",
     distance: str = "euclidean",
     reduction: str = "mean",
+    references: Tensor | None = None,
+    reference_labels: Tensor | None = None,
 ) -> Tensor:
     r"""Triplet loss of a labelled batch: all triplets, the hardest of each anchor, or the semi-hard ones.
 
@@ -45,12 +44,15 @@ def triplet_loss(
     reduction : {"mean", "active", "sum", "none"}
         Mean over the triplets that mining takes, mean over those of them that cost something, sum, or the sum for each
         anchor.
+    references, reference_labels : Tensors or ndarrays, shapes (m, d) and (m,), optional
+        What the embeddings are compared with in place of each other, such as a memory bank, and its classes: anchors are
+        the embeddings, their positives and negatives references.
 
     Returns
     -------
     Tensor, shape () or (n,), of the embeddings' dtype (a float or an array for arrays)
         0 where there is no triplet. Computed in float64. Differentiable once (a triplet exactly at the margin has
-        derivative 0, and so has the distance of two equal rows); the choice of triplets counts as constant.
+        derivative 0, and so have the distance of two equal rows and the cosine of a row shorter than 1e-12); the choice of triplets counts as constant.
 
     Raises
     ------
@@ -60,9 +62,9 @@ def triplet_loss(
 
     Notes
     -----
-    O(n^2 d + n^2 log n) time for all O(n^3) triplets: those of one anchor are all pairs of a positive and a negative
+    O(n^2 d + n^2 log n) time (n m for n^2 with references) for all O(n^3) triplets: those of one anchor are all pairs of a positive and a negative
     distance under a hinge, a sum that :func:`pairwise_hinge_loss` takes from two sorts. O(n d) memory beside strips of a
-    few MB, which the backward pass computes again.
+    few MB. The gradient is computed together with the loss, that of "none" in the backward pass.
 
     pytorch-metric-learning's ``TripletMarginLoss`` is "all" with "active". Semi-hard negatives are those of
     TensorFlow Addons' ``TripletSemiHardLoss``; in the FaceNet paper a positive without farther negative is left out.
@@ -83,20 +85,13 @@ def triplet_loss(
     >>> triplet_loss(x, torch.tensor([0, 0, 1]), reduction="none")       # [1 - 1.5 + 0.2]_+ and [1 - 0.5 + 0.2]_+
     tensor([0.0000, 0.7000, 0.0000])
     """
-    labels = check_batch(embeddings, labels)
+    labels = check_classes(embeddings, labels)
+    reference_labels = check_references(references, reference_labels, embeddings)
     margin = check_threshold(margin, "margin")
-    of_anchors = _MINING[check_choice(mining, "mining", tuple(_MINING))]
+    check_choice(mining, "mining", ("all", "hard", "semihard"))
     check_choice(distance, "distance", ("euclidean", "cosine"))
     check_choice(reduction, "reduction", ("mean", "active", "sum", "none"))
-    costs, active, taken = by_anchor(
-        lambda distances, positive, negative: of_anchors(-distances, positive, negative, margin),
-        distance,
-        embeddings,
-        labels,
-    ).unbind(1)
-    if reduction == "none":
-        return rounded(costs, embeddings.dtype)
-    loss = total_of(costs)
-    if reduction != "sum":
-        loss = loss / total_of(active if reduction == "active" else taken).clamp_min(1)
-    return rounded(loss, embeddings.dtype)
+    grad = torch.is_grad_enabled()
+    needs = [grad and value is not None and value.requires_grad for value in (embeddings, references)]
+    rule = (margin, mining, distance, reduction)
+    return triplets(embeddings, labels, references, reference_labels, *rule, *needs)[0]

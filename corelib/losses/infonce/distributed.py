@@ -4,12 +4,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from corelib._checks import check_bool, check_positive
-from corelib._tensors import check_finite
-from corelib.engines.route import first_derivative_only
+from corelib._checks import check_bool, check_choice, check_positive
+from corelib._tensors import check_finite, check_scalar
+from corelib.engines.route import first_derivative_only, outside_autocast
 from corelib.losses.infonce.info_nce import check_info_nce, info_nce
 
-_MUST_AGREE = ("columns", "dtype", "temperature", "symmetric", "key_ids")
+_MUST_AGREE = ("columns", "dtype", "temperature", "symmetric", "key_ids", "gradient")
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def distributed_info_nce(
@@ -21,11 +22,12 @@ def distributed_info_nce(
     hard_negatives: Tensor | None = None,
     key_ids: Tensor | None = None,
     group: dist.ProcessGroup | None = None,
+    gradient: str = "ddp",
 ) -> Tensor:
     r""":func:`info_nce` of the batch that all processes hold together: every key is a candidate of every query.
 
     All processes of the group must call it, each with its own part. The value is that of one process with the
-    concatenated queries and keys, and so is the gradient that each process gets for its own part.
+    concatenated queries and keys, and so is, under DistributedDataParallel, the gradient of the parameters.
 
     Parameters
     ----------
@@ -34,13 +36,18 @@ def distributed_info_nce(
     keys : Tensor, shape (m, d), same dtype and device
         Row i is the key of query i of this process; rows beyond the n-th are further negatives of all queries.
     temperature, symmetric
-        As in :func:`info_nce`, equal in all processes.
+        As in :func:`info_nce`, equal in all processes. A temperature that is learned gets its gradient as any other
+        parameter does.
     hard_negatives : Tensor, shape (n, h, d), optional
         Negatives of single queries; they stay in their process.
     key_ids : Tensor, shape (m,), integer, optional
         What each key is, as in :func:`info_nce`; ids mean the same in all processes, and all or none give them.
     group : ProcessGroup, optional
         The processes; by default all.
+    gradient : {"ddp", "sum"}
+        What processes do with the parameters' gradients, equal in all of them. "ddp": they take the mean, as
+        DistributedDataParallel does, so the gradients are those of the loss times the number of processes, and
+        ``loss.backward()`` is all there is to do. "sum": they add them up, so the gradients are those of the loss.
 
     Returns
     -------
@@ -52,14 +59,14 @@ def distributed_info_nce(
     RuntimeError
         If ``torch.distributed`` is not initialised, or this process is not in ``group``.
     TypeError, ValueError
-        As :func:`info_nce`; also if the processes disagree on d, the dtype, ``temperature``, ``symmetric`` or whether
-        there are ``key_ids``. All processes raise, whichever was wrong, so that none waits for ever.
+        As :func:`info_nce`; also if the processes disagree on d, the dtype, ``temperature``, ``symmetric``,
+        ``gradient`` or whether there are ``key_ids``. All processes raise, whichever was wrong, so that none waits for ever.
 
     Notes
     -----
-    **With DistributedDataParallel** call ``(dist.get_world_size() * loss).backward()``. Each process' embeddings get
-    their part of the gradient of one common loss, so the parameters' gradient is the *sum* over processes, and DDP
-    averages. (Without DDP add up the parameters' gradients, and do not divide.)
+    Each process' embeddings get their part of the gradient of one common loss, so the parameters' gradient is the sum
+    over processes of what their embeddings pass on. DistributedDataParallel divides that sum by the number of processes,
+    which "ddp" makes up for.
 
     The processes speak in the forward pass only: keys are gathered, their gradients added up, d numbers for each key
     (twice that if symmetric). Memory :math:`O(Md)` for M keys in the group, time :math:`O(nMd)` for each process.
@@ -84,18 +91,34 @@ def distributed_info_nce(
         )
     if dist.get_rank(group) < 0:
         raise RuntimeError("this process is not in group")
+    with outside_autocast(queries):
+        return _loss(queries, keys, temperature, symmetric, hard_negatives, key_ids, group, gradient)
+
+
+def _loss(queries, keys, temperature, symmetric, hard_negatives, key_ids, group, gradient) -> Tensor:
     own_error, told = None, {}
+    queries, keys, hard_negatives = (
+        value.float() if isinstance(value, Tensor) and value.dtype in _HALF else value
+        for value in (queries, keys, hard_negatives)
+    )
     try:
-        check_info_nce(queries, keys, None, hard_negatives, key_ids, None)
+        _, key_ids = check_info_nce(queries, keys, None, hard_negatives, key_ids, None)
+        temperature = check_scalar(temperature, "temperature")
         told = {
             "rows": (len(queries), len(keys)),
             "columns": queries.shape[1],
             "dtype": str(queries.dtype).removeprefix("torch."),
-            "temperature": check_positive(temperature, "temperature"),
+            "temperature": check_positive(
+                temperature.item() if isinstance(temperature, Tensor) else temperature, "temperature"
+            ),
             "symmetric": check_bool(symmetric, "symmetric"),
             "key_ids": key_ids is not None,
+            "gradient": check_choice(gradient, "gradient", ("ddp", "sum")),
             "grad": torch.is_grad_enabled()
-            and any(value is not None and value.requires_grad for value in (queries, keys, hard_negatives)),
+            and any(
+                isinstance(value, Tensor) and value.requires_grad
+                for value in (queries, keys, hard_negatives, temperature)
+            ),
         }
         for value, name in ((queries, "queries"), (keys, "keys"), (hard_negatives, "hard_negatives")):
             if value is not None:
@@ -103,6 +126,7 @@ def distributed_info_nce(
     except (TypeError, ValueError) as error:
         own_error, told = error, {"error": str(error)}
     everybody = _agree(own_error, told, group)
+    queries = queries / (temperature.to(queries) if isinstance(temperature, Tensor) else temperature)
     return _GlobalLoss.apply(queries, keys, hard_negatives, key_ids, everybody, group)
 
 
@@ -126,7 +150,7 @@ def _agree(own_error: Exception | None, told: dict, group) -> list[dict]:
 
 
 class _GlobalLoss(torch.autograd.Function):
-    """The loss of the whole group, and in the forward pass already the gradients of this process' part."""
+    """The loss of the whole group for queries in temperatures, and in the forward pass already the gradients of this process' part."""
 
     @staticmethod
     def forward(ctx, queries, keys, hard_negatives, key_ids, everybody, group):
@@ -134,9 +158,10 @@ class _GlobalLoss(torch.autograd.Function):
         rows = [other["rows"] for other in everybody]
         total = sum(n for n, _ in rows)
         n = len(queries)
-        temperature, symmetric = everybody[rank]["temperature"], everybody[rank]["symmetric"]
+        symmetric = everybody[rank]["symmetric"]
+        ctx.factor = len(rows) if everybody[rank]["gradient"] == "ddp" else 1
         all_keys = _gather(keys, [m for _, m in rows], group)
-        all_ids = None if key_ids is None else _gather(key_ids.long(), [m for _, m in rows], group)
+        all_ids = None if key_ids is None else _gather(key_ids, [m for _, m in rows], group)
         leaves = [queries.detach(), all_keys, None if hard_negatives is None else hard_negatives.detach()]
         first_key = sum(m for _, m in rows[:rank])
         own = first_key + torch.arange(n, device=queries.device)
@@ -154,9 +179,9 @@ class _GlobalLoss(torch.autograd.Function):
         need = any(other["grad"] for other in everybody)
         leaves = [leaf if leaf is None else leaf.requires_grad_(need) for leaf in leaves]
         with torch.set_grad_enabled(need):
-            loss = info_nce(*leaves[:2], temperature, labels=own, hard_negatives=leaves[2], key_ids=all_ids)
+            loss = info_nce(*leaves[:2], 1.0, labels=own, hard_negatives=leaves[2], key_ids=all_ids)
             if symmetric:
-                loss = 0.5 * (loss + info_nce(*leaves[3:], temperature, labels=back, key_ids=query_ids))
+                loss = 0.5 * (loss + info_nce(*leaves[3:], 1.0, labels=back, key_ids=query_ids))
             loss = loss * (n / total)
         if need:
             used = [leaf for leaf in leaves if leaf is not None]
@@ -181,7 +206,8 @@ class _GlobalLoss(torch.autograd.Function):
     def backward(ctx, upstream):
         gradients = [*ctx.saved_tensors, None][:3]
         needs = ctx.needs_input_grad[:3]
-        return *(upstream * g if needed else None for g, needed in zip(gradients, needs, strict=True)), *(
+        scale = ctx.factor * upstream
+        return *(scale * g if needed else None for g, needed in zip(gradients, needs, strict=True)), *(
             None,
         ) * 3
 

@@ -12,7 +12,6 @@ from corelib._tensors import (
     check_same,
     check_scalar,
     check_tensor,
-    number_of,
 )
 from corelib.engines import info_nce as engine
 
@@ -341,9 +340,7 @@ def _in_temperatures(queries: Tensor, temperature: object) -> tuple[Tensor, floa
     A temperature that requires a gradient is applied to the queries, by torch.
     """
     tau = check_scalar(temperature, "temperature")
-    number = check_positive(number_of(tau), "temperature")
-    return (
-        (queries / tau.to(queries.dtype), 1.0, number)
-        if isinstance(tau, Tensor)
-        else (queries, number, number)
-    )
+    if isinstance(tau, Tensor):
+        return queries / tau.to(queries.dtype), 1.0, check_positive(tau.item(), "temperature")
+    number = check_positive(tau, "temperature")
+    return queries, number, number

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from corelib._checks import check_bool, check_int, check_real
 from corelib._front_end import front_end
+from corelib.engines.distances import unit_rows
 from corelib.losses.infonce.info_nce import check_info_nce, info_nce
 
 
@@ -44,7 +43,7 @@ def matryoshka_info_nce(
     normalize : bool
         Whether each prefix is divided by its own norm, so that the similarities are cosines at every length. The
         prefix of a unit vector is shorter than 1, so normalising before the call does not do. A prefix of zeros stays
-        zero.
+        zero; its gradient, and that of a prefix shorter than 1e-12, is taken as 0.
 
     Returns
     -------
@@ -78,17 +77,10 @@ def matryoshka_info_nce(
     options = {"labels": labels, "symmetric": symmetric, "key_ids": key_ids, "mask": mask}
     total = queries.new_zeros(())
     for width, weight in zip(prefixes, weights, strict=True):
-        parts = [_prefix(value, width, normalize) for value in (queries, keys)]
+        parts = [value[:, :width] for value in (queries, keys)]
+        parts = [unit_rows(part) for part in parts] if normalize else parts
         total = total + weight * info_nce(*parts, temperature, **options)
     return total
-
-
-def _prefix(value: Tensor, width: int, normalize: bool) -> Tensor:
-    part = value[:, :width]
-    if not normalize:
-        return part
-    largest = part.detach().abs().amax(1, keepdim=True)  # squares neither overflow nor vanish
-    return F.normalize(part / torch.where(largest > 0, largest, 1), dim=1)
 
 
 def _check_prefixes(prefixes: object, columns: int) -> list[int]:

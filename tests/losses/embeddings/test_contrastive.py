@@ -147,12 +147,12 @@ X, Y = batch(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: contrastive_loss(X[:0], Y[:0]), ValueError, "embeddings must not be empty"),
+        (lambda: contrastive_loss(X[:0], Y[:0]), ValueError, "embeddings must have at least one row and one column"),
         (lambda: contrastive_loss(X[0], Y), ValueError, "embeddings must be 2-dimensional"),
         (lambda: contrastive_loss(X * math.nan, Y), ValueError, "embeddings must be finite"),
         (lambda: contrastive_loss(X * 1e200, Y), ValueError, "embeddings must not exceed 1e\\+140"),
         (lambda: contrastive_loss(X.float() * 1e30, Y * 0), ValueError, "embeddings must be small enough"),
-        (lambda: contrastive_loss(X, Y.int()), TypeError, "labels must hold integers"),
+        (lambda: contrastive_loss(X, Y.double()), TypeError, "labels must hold integers"),
         (lambda: contrastive_loss(X, Y[:3]), ValueError, "labels must have shape"),
         (lambda: contrastive_loss(X, Y, math.inf), ValueError, "pos_margin must be finite"),
         (lambda: contrastive_loss(X, Y, 0.0, "1"), TypeError, "neg_margin must be a real number"),

@@ -167,9 +167,9 @@ X, Y = batch(6, 2)
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((X[:0], Y[:0]), ValueError, "embeddings must not be empty"),
+        ((X[:0], Y[:0]), ValueError, "embeddings must have at least one row and one column"),
         ((X[:1], Y[:1]), ValueError, "k must be at most the number of neighbours of a point, 0; got 4"),
-        ((X, Y.int()), TypeError, "labels must hold integers"),
+        ((X, Y.double()), TypeError, "labels must hold integers"),
         ((X, Y, 6), ValueError, "k must be at most the number of neighbours of a point, 5; got 6"),
         ((X, Y, 0), ValueError, "k must be at least 1"),
         ((X, Y, 2, {"candidates": 1}), ValueError, "candidates must be at least k, 2; got 1"),

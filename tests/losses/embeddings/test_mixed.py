@@ -191,7 +191,7 @@ X, Y = unit(4)[0], torch.tensor([0, 0, 1, 1])
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: mixed_pair_loss(X[:0], Y[:0], 0.5), ValueError, "embeddings must not be empty"),
+        (lambda: mixed_pair_loss(X[:0], Y[:0], 0.5), ValueError, "embeddings must have at least one row and one column"),
         (lambda: mixed_pair_loss(X, Y[:3], 0.5), ValueError, "labels must have shape"),
         (lambda: mixed_pair_loss(X, Y, 1.5), ValueError, "mix must lie in 0..1; got 1.5"),
         (lambda: mixed_pair_loss(X, Y, math.nan), ValueError, "mix must be finite"),

@@ -220,14 +220,14 @@ X, Y = unit(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: pair_based_loss(X[:0], Y[:0], LOSSES[0]), ValueError, "embeddings must not be empty"),
+        (lambda: pair_based_loss(X[:0], Y[:0], LOSSES[0]), ValueError, "embeddings must have at least one row and one column"),
         (lambda: pair_based_loss(X, Y, "contrastive"), TypeError, "loss must be callable; got str"),
         (lambda: pair_based_loss(X, Y, lambda s, p, n: s), ValueError, r"loss must return .* shape \(4,\); got \(4, 4\)"),
         (lambda: pair_based_loss(X, Y, lambda s, p, n: 1.0), ValueError, "loss must return .* got float"),
         (lambda: pair_based_loss(X, Y, lambda s, p, n: s.sum(1) / 0), ValueError, "embeddings must be small enough"),
         (lambda: pair_based_loss(X, Y, LOSSES[0], reduction="max"), ValueError, "reduction must be one of"),
         (lambda: pair_weights(X[:, :3], Y, LOSSES[0]), ValueError, "similarity must be square"),
-        (lambda: pair_weights(X @ X.T, Y.int(), LOSSES[0]), TypeError, "labels must hold integers"),
+        (lambda: pair_weights(X @ X.T, Y.double(), LOSSES[0]), TypeError, "labels must hold integers"),
         (lambda: ContrastivePairs("1"), TypeError, "margin must be a real number"),
         (lambda: TripletPairs(math.nan), ValueError, "margin must be finite"),
         (lambda: LiftedStructurePairs(1e200), ValueError, "margin must not exceed"),

@@ -165,7 +165,7 @@ X, Y = batch(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: triplet_loss(X[:0], Y[:0]), ValueError, "embeddings must not be empty"),
+        (lambda: triplet_loss(X[:0], Y[:0]), ValueError, "embeddings must have at least one row and one column"),
         (lambda: triplet_loss(X * math.inf, Y), ValueError, "embeddings must be finite"),
         (lambda: triplet_loss(X, Y.double()), TypeError, "labels must hold integers"),
         (lambda: triplet_loss(X, Y, math.nan), ValueError, "margin must be finite"),

@@ -24,7 +24,7 @@ cases, results = torch.load(f"{folder}/cases.pt"), {}
 for name, (parts, options) in cases.items():
     leaves = {key: value.requires_grad_() if value.is_floating_point() else value for key, value in parts[rank].items()}
     loss = distributed_info_nce(**leaves, temperature=0.3, **options)
-    (2 * loss).backward()
+    loss.backward()
     results[name] = loss.detach(), {key: value.grad for key, value in leaves.items() if value.is_floating_point()}
 
 torch.manual_seed(rank)
@@ -32,8 +32,39 @@ model = DistributedDataParallel(torch.nn.Linear(4, 3, bias=False).double())
 torch.manual_seed(5 + rank)
 x, y = torch.randn(4, 4).double(), torch.randn(4, 4).double()
 q, k = model(torch.cat([x, y])).chunk(2)
-(dist.get_world_size() * distributed_info_nce(q, k, 0.3)).backward()
+distributed_info_nce(q, k, 0.3).backward()
 results["ddp"] = x, y, model.module.weight.detach(), model.module.weight.grad
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.log_tau = torch.nn.Linear(4, 3).double(), torch.nn.Parameter(torch.tensor(-1.0))
+
+    def forward(self, x):
+        return self.linear(x), self.log_tau.exp()
+
+
+torch.manual_seed(0)
+model = DistributedDataParallel(Model())
+z, tau = model(torch.cat([x, y]))
+distributed_info_nce(*z.chunk(2), tau, symmetric=True).backward()
+results["learned"] = x, y, model.module.log_tau.grad, model.module.linear.weight.grad
+
+q = torch.eye(3, requires_grad=True)
+distributed_info_nce(q, q, gradient="sum").backward()
+results["sum"] = q.grad.clone()
+q.grad = None
+half = q.detach().bfloat16().requires_grad_()
+with torch.autocast("cpu", dtype=torch.bfloat16):
+    loss = distributed_info_nce(half, half, gradient="sum")
+    loss.backward()
+results["half"] = loss.detach(), half.grad
+(g,) = torch.autograd.grad(distributed_info_nce(q, q), q, create_graph=True)
+try:
+    g.square().sum().backward()
+except NotImplementedError as error:
+    results["second"] = str(error)
 
 q = torch.eye(3)
 refused = {
@@ -41,6 +72,7 @@ refused = {
     "dtype": (dict(queries=q.to([torch.float32, torch.float64][rank]), keys=q.to([torch.float32, torch.float64][rank])), {}),
     "temperature": (dict(queries=q, keys=q), dict(temperature=0.1 + rank)),
     "key_ids": (dict(queries=q, keys=q, key_ids=torch.arange(3) if rank else None), {}),
+    "gradient": (dict(queries=q, keys=q), dict(gradient=["ddp", "sum"][rank])),
     "other": (dict(queries=q / rank if rank == 0 else q, keys=q), {}),
 }
 for name, (tensors, options) in refused.items():
@@ -112,13 +144,39 @@ def test_value_and_gradients_are_those_of_one_process(results, name):
             torch.testing.assert_close(gradient, reference, rtol=1e-10, atol=1e-14)
 
 
-def test_loss_times_world_size_under_ddp_is_the_global_gradient(results):
+def test_the_gradient_under_ddp_is_that_of_one_process(results):
     xs, ys, weights, gradients = zip(*(result["ddp"] for result in results), strict=True)
     weight = weights[0].clone().requires_grad_()
     assert torch.equal(weights[0], weights[1])
     info_nce(torch.cat(xs) @ weight.T, torch.cat(ys) @ weight.T, 0.3).backward()
     for gradient in gradients:
         torch.testing.assert_close(gradient, weight.grad, rtol=1e-10, atol=1e-14)
+
+
+def test_a_temperature_is_learned_under_ddp(results):
+    xs, ys, temperatures, weights = zip(*(result["learned"] for result in results), strict=True)
+    torch.manual_seed(0)
+    linear, log_tau = torch.nn.Linear(4, 3).double(), torch.tensor(-1.0, requires_grad=True)
+    info_nce(linear(torch.cat(xs)), linear(torch.cat(ys)), log_tau.exp(), symmetric=True).backward()
+    for of_temperature, of_weight in zip(temperatures, weights, strict=True):
+        torch.testing.assert_close(of_temperature, log_tau.grad)
+        torch.testing.assert_close(of_weight, linear.weight.grad, rtol=1e-7, atol=1e-9)
+
+
+def test_the_gradient_for_a_sum_over_processes(results):
+    whole = torch.eye(3).repeat(2, 1).requires_grad_()
+    loss = info_nce(whole, whole)
+    loss.backward()
+    for result in results:
+        torch.testing.assert_close(result["sum"], whole.grad[:3])
+        value, gradient = result["half"]
+        assert value.dtype == torch.float32 and gradient.dtype == torch.bfloat16
+        torch.testing.assert_close(value, loss.detach())
+        torch.testing.assert_close(gradient, whole.grad[:3].bfloat16())
+
+
+def test_no_second_derivative(results):
+    assert all("no second derivative" in result["second"] for result in results)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +186,7 @@ def test_loss_times_world_size_under_ddp_is_the_global_gradient(results):
         ("dtype", ["all ranks must agree on dtype; got float32, float64"] * 2),
         ("temperature", ["all ranks must agree on temperature; got 0.1, 1.1"] * 2),
         ("key_ids", ["all ranks must agree on key_ids; got False, True"] * 2),
+        ("gradient", ["all ranks must agree on gradient; got ddp, sum"] * 2),
         ("other", ["queries must be finite", "rank 0 of the group refused its arguments: queries must be finite"]),
     ],
 )
