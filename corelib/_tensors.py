@@ -39,7 +39,7 @@ def check_tensor(value: object, name: str, *, ndim: int | tuple[int, ...], half:
 
 def check_finite(value: Tensor, name: str) -> Tensor:
     """``value`` if every entry is finite, else a ``ValueError`` that counts the others."""
-    if bool(value.detach().sum().isfinite()):  # one pass: a NaN or an infinity would have spread
+    if math.isfinite(value.detach().sum().item()):  # one pass: a NaN or an infinity would have spread
         return value
     finite = torch.isfinite(value.detach())
     if not bool(finite.all()):
@@ -131,10 +131,10 @@ def check_binary_like(value: object, name: str, other: Tensor, other_name: str) 
     if value.dtype == torch.bool:
         return value
     ones = value == 1
-    wrong = ~(ones | (value == 0))
-    if bool(wrong.any()):
+    right = ones | (value == 0)
+    if not bool(right.all()):
         raise ValueError(
-            f"{name} must hold zeros and ones; {int(wrong.sum())} of {value.numel()} entries are neither"
+            f"{name} must hold zeros and ones; {int((~right).sum())} of {value.numel()} entries are neither"
         )
     return ones
 

@@ -9,6 +9,7 @@ from corelib._checks import check_bool, check_choice, check_real
 from corelib._front_end import front_end
 from corelib._tensors import (
     check_binary_like,
+    check_constant,
     check_finite,
     check_integers,
     check_range,
@@ -88,11 +89,11 @@ def click_loss(
     check_choice(kind, "kind", ("log", "squared"))
     check_reduction(reduction)
     if kind == "log":
-        losses = -F.logsigmoid(-logits) - weight * logits
+        losses = F.softplus(logits, threshold=40) - weight * logits
     else:
         losses = weight * (1 - logits) ** 2 + (1 - weight) * logits**2
     loss = reduce(losses, reduction)
-    if not bool(loss.detach().sum().isfinite()):
+    if not math.isfinite(loss.detach().sum().item()):
         raise ValueError(f"logits must be small enough for their losses to stay within {dtype_name(logits)}")
     return loss
 
@@ -333,21 +334,17 @@ def _weights(logits, clicks, propensity, clip) -> tuple[torch.Tensor, torch.Tens
 
 def _inverse(clicks: torch.Tensor, propensity: torch.Tensor, clip: float) -> torch.Tensor:
     """1 / max(propensity, clip) where clicked, else 0."""
-    check_finite(propensity, "propensity")
-    if propensity.requires_grad:
-        raise ValueError(
-            "propensity must not require a gradient (it is a constant); pass propensity.detach()"
-        )
-    if bool(((propensity < 0) | (propensity > 1)).any()):
-        raise ValueError(
-            f"propensity must lie in 0..1; got {propensity.min().item()}..{propensity.max().item()}"
-        )
+    check_constant(propensity, "propensity")
     if not 0 <= check_real(clip, "clip") <= 1:
         raise ValueError(f"clip must lie in 0..1; got {clip}")
-    floored = propensity.clamp_min(clip)
-    weight = torch.where(clicks, 1 / floored, torch.zeros_like(floored))
-    endless = int(weight.isinf().sum())
-    if endless:
+    if not propensity.numel():
+        return propensity
+    low, high = (extreme.item() for extreme in propensity.aminmax())
+    if not 0 <= low <= high <= 1:  # nor is NaN
+        check_finite(propensity, "propensity")
+        raise ValueError(f"propensity must lie in 0..1; got {low}..{high}")
+    weight = torch.where(clicks, propensity.clamp_min(clip).reciprocal(), 0.0)
+    if max(low, clip) < torch.finfo(weight.dtype).tiny and (endless := int(weight.isinf().sum())):
         raise ValueError(
             f"propensity must be greater than 0 where there is a click, with a finite inverse; {endless} are not"
         )
