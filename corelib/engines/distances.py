@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from corelib._tensors import check_finite, dtype_name
+from corelib._tensors import check_bounded, dtype_name
 from corelib.engines.strips import in_tiles, strips
 
 LARGEST = 1e140  # its square, summed over dimensions and pairs, is still finite
@@ -45,11 +45,7 @@ def by_anchor(
 
 def check_magnitude(value: Tensor, name: str) -> Tensor:
     """``value`` if it is finite and small enough for squared distances."""
-    largest = value.detach().abs().max().item()
-    if not largest <= LARGEST:
-        check_finite(value, name)
-        raise ValueError(f"{name} must not exceed {LARGEST:g}; got {largest}")
-    return value
+    return check_bounded(value, name, LARGEST)
 
 
 def rounded(loss: Tensor, dtype: torch.dtype) -> Tensor:

@@ -10,7 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corelib._tensors import check_finite, dtype_name
+from corelib._tensors import (
+    check_finite,
+    dtype_name,
+    traced,
+)
 from corelib.engines import pair_sums_torch
 from corelib.engines.route import Operator, first_derivative_only, takes_torch
 from corelib.kernels import pairwise as kernel
@@ -250,8 +254,9 @@ def normalised(
     if weight is None:
         return None, None
     check_finite(weight, name)
-    if bool((weight < 0).any()):
-        raise ValueError(f"{name} must not be negative; its smallest entry is {weight.min().item()}")
+    must = f"{name} must not be negative"
+    if not traced(lambda: (weight >= 0).all(), must) and bool((weight < 0).any()):
+        raise ValueError(f"{must}; its smallest entry is {weight.min().item()}")
     w = weight.detach().double().contiguous()
     if indptr is not None:
         return _normalised_by_group(w, indptr)

@@ -9,6 +9,7 @@ from corelib._checks import check_bool, check_choice, check_real
 from corelib._front_end import front_end
 from corelib._tensors import (
     check_binary_like,
+    check_bounded,
     check_constant,
     check_finite,
     check_integers,
@@ -17,6 +18,7 @@ from corelib._tensors import (
     check_tensor,
     check_values,
     dtype_name,
+    traced,
 )
 from corelib.engines.pair_sums import pair_loss
 from corelib.engines.route import first_derivative_only
@@ -93,8 +95,11 @@ def click_loss(
     else:
         losses = weight * (1 - logits) ** 2 + (1 - weight) * logits**2
     loss = reduce(losses, reduction)
-    if not math.isfinite(loss.detach().sum().item()):
-        raise ValueError(f"logits must be small enough for their losses to stay within {dtype_name(logits)}")
+    too_large = f"logits must be small enough for their losses to stay within {dtype_name(logits)}"
+    if not traced(lambda: loss.detach().isfinite().all(), too_large) and not math.isfinite(
+        loss.detach().sum().item()
+    ):
+        raise ValueError(too_large)
     return loss
 
 
@@ -159,8 +164,7 @@ def pairwise_click_loss(
     items = logits.shape[1]
     if items < 2:
         raise ValueError(f"logits must have at least 2 items; got shape {tuple(logits.shape)}")
-    if logits.detach().abs().max().item() > _LARGEST:
-        raise ValueError(f"logits must not exceed {_LARGEST}; got {logits.detach().abs().max().item()}")
+    check_bounded(logits, "logits", _LARGEST)
     clicks, weight = _weights(logits, clicks, propensity, clip)
     check_bool(nonnegative, "nonnegative")
     check_reduction(reduction)
@@ -299,10 +303,9 @@ def squared_click_loss(
     total = _SquaredClickLoss.apply(
         users, items, click_user, click_item, _inverse(everywhere, propensity, clip).double()
     )
-    if not bool(total.isfinite()):
-        raise ValueError(
-            "users and items must be small enough for the squares of their products to be finite"
-        )
+    too_large = "users and items must be small enough for the squares of their products to be finite"
+    if not traced(total.isfinite, too_large) and not bool(total.isfinite()):
+        raise ValueError(too_large)
     cells = len(users) * len(items) if reduction == "mean" else 1
     return (total / cells).to(users.dtype)
 
@@ -339,6 +342,11 @@ def _inverse(clicks: torch.Tensor, propensity: torch.Tensor, clip: float) -> tor
         raise ValueError(f"clip must lie in 0..1; got {clip}")
     if not propensity.numel():
         return propensity
+    if traced(
+        lambda: ((propensity <= 1) & ((propensity > 0) | ((propensity == 0) & (~clicks | (clip > 0))))).all(),
+        "propensity must lie in 0..1, and above 0 where there is a click",
+    ):
+        return torch.where(clicks, propensity.clamp_min(clip).reciprocal(), 0.0)
     low, high = (extreme.item() for extreme in propensity.aminmax())
     if not 0 <= low <= high <= 1:  # nor is NaN
         check_finite(propensity, "propensity")

@@ -23,6 +23,7 @@ from corelib._tensors import (
     check_same,
     check_tensor,
     dtype_name,
+    traced,
 )
 from corelib.engines.route import first_derivative_only, outside_autocast
 from corelib.losses._reduction import check_reduction, reduce
@@ -192,9 +193,12 @@ def spherical_loss(
     check_reduction(reduction)
     targets, ignored = _check_targets(targets, outputs, "outputs", outputs.shape[1], ignore_index)
     target, total, square = _Statistics.apply(outputs, targets, loss.shift_invariant)
-    if not math.isfinite(square.detach().amax().item()):
+    too_large = f"outputs are too large: their squares overflow {dtype_name(outputs)}"
+    if not traced(lambda: square.isfinite().all(), too_large) and not math.isfinite(
+        square.detach().amax().item()
+    ):
         check_finite(outputs, "outputs")
-        raise ValueError(f"outputs are too large: their squares overflow {dtype_name(outputs)}")
+        raise ValueError(too_large)
     losses = loss(target, total, square, outputs.shape[1])
     if ignored is None:
         return reduce(losses, reduction)
