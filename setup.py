@@ -21,7 +21,8 @@ if sys.platform == "win32":
     )
 
 openmp = [] if sys.platform == "darwin" else ["-fopenmp"]  # Apple's clang ships no OpenMP runtime
-optimise = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+# Python's own flags hold -fwrapv, which keeps loops over int from becoming vector code
+optimise = ["-O3", "-fno-wrapv", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 sanitize = []
 if os.environ.get("CORELIB_SANITIZE"):  # make test-sanitize
     sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

@@ -11,23 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "radix.h"
+#include "radix_items.h"
+#include "ranking.h"
+#include "simd.h"
+#include "threads.h"
+
 #ifdef _OPENMP
-#include <omp.h>
 #define KS_THREAD omp_get_thread_num()
 #else
 #define KS_THREAD 0
 #endif
 
-#include "radix.h"
-#include "radix_items.h"
-#include "ranking.h"
-#include "simd.h"
-
 enum { KS_AUC_SCATTER_BITS = 14, KS_AUC_PARALLEL = 32768 };
 
 static int ks_auc_threads(int64_t n) {
 #ifdef _OPENMP
-    int64_t most = n / KS_AUC_PARALLEL, threads = omp_get_max_threads();
+    int64_t most = n / KS_AUC_PARALLEL, threads = ks_threads();
     return omp_in_parallel() || most < 1 ? 1 : (int)(most < threads ? most : threads);
 #else
     return (void)n, 1;
@@ -38,7 +38,7 @@ static int ks_auc_threads(int64_t n) {
 static int ks_auc_labels(const ks_values *labels, int64_t n, uint8_t *out) {
     enum { STEP = 1024 };
     int bad = 0;
-#pragma omp parallel for reduction(| : bad) if (n > KS_AUC_PARALLEL)
+#pragma omp parallel for num_threads(ks_threads()) reduction(| : bad) if (n > KS_AUC_PARALLEL)
     for (int64_t from = 0; from < n; from += STEP) {
         double value[STEP];
         int64_t m = from + STEP < n ? STEP : n - from, wrong = 0;
@@ -138,7 +138,7 @@ static int ks_auc_queries(const void *scores, int is_f32, const uint8_t *labels,
         if (status == KS_ONE_CLASS) out[0] = empty;
         return status;
     }
-#pragma omp parallel for schedule(dynamic, 16) if (indptr[queries] > KS_AUC_PARALLEL) \
+#pragma omp parallel for num_threads(ks_threads()) schedule(dynamic, 16) if (indptr[queries] > KS_AUC_PARALLEL) \
     reduction(min : bad_score, one_class) reduction(| : no_memory)
     for (int64_t q = 0; q < queries; q++) {
         int status = ks_auc_query(scores, is_f32, labels, weights, indptr, q, out);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "pair_costs.h"
 #include "pair_kernel.h"
 #include "pairsum_boxes.h"
 #include "pairsum_sorted.h"
@@ -65,7 +66,7 @@ static int ks_pair_sum(const ks_kernel *kernel, const ks_side *side, double temp
     int unsorted = way == KS_CHEAPEST ? directly < by_boxes ? KS_DIRECTLY : KS_BY_BOXES : way;
     double least = unsorted == KS_DIRECTLY ? directly : by_boxes, sorted = ks_sorted_cost(side, 0), most = INFINITY;
     if (way == KS_CHEAPEST && sorted < least) {
-        most = (least - sorted) / KS_SORTED_PAIR_COST;
+        most = (least - sorted) / KS_COST_SORTED_PAIR;
         sorted = ks_sorted_cost(side, ks_guess_pairs(side, ks_sorted_reach(kernel, side->is_float) * temperature));
         if (sorted < least) way = KS_SORTED;
     }

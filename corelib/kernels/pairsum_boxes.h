@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pair_costs.h"
 #include "pair_kernel.h"
 #include "sides.h"
 #include "vecmath.h"
@@ -65,33 +66,48 @@ typedef struct {
 /* Rows that a dense core may have. */
 static ptrdiff_t ks_core_limit(ptrdiff_t n) { return n < 4096 ? 4096 : n > 1 << 21 ? 1 << 21 : n; }
 
-/* Estimated nanoseconds of one call on one core, fitted to measurements on an AVX-512 machine. */
-static double ks_cost(const ks_grid *grid, const ks_side *side, const ks_range *range) {
-    double p = grid->order, distances = 2 * grid->near + 1;
-    double cost = 4000 + distances * 3 * p * p * p, occupied[2];
+/* How much there is to do of each kind in one call, if the numbers were spread evenly over their range. */
+static void ks_count_work(const ks_grid *grid, const ks_side *side, const ks_range *range, double *work) {
+    double p = grid->order, distances = 2 * grid->near + 1, occupied[2], most_boxes = 0;
+    memset(work, 0, KS_WORK_KINDS * sizeof *work);
+    work[KS_WORK_CALL] = 1;
+    work[KS_WORK_MATRIX_4 + grid->order / 4 - 1] = distances;
     for (int s = 0; s < 2; s++) {
-        double boxes = (range[s].high - range[s].low) / grid->width + 1;
-        occupied[s] = boxes < side[s].n ? boxes : (double)side[s].n;
-        cost += side[s].n * (2 + 0.25 * p + (boxes > ks_core_limit(side[s].n) ? 60 : 0));
-        cost += boxes < ks_core_limit(side[s].n) ? boxes * p : 0;
+        double n = (double)side[s].n, boxes = (range[s].high - range[s].low) / grid->width + 1;
+        most_boxes = boxes > most_boxes ? boxes : most_boxes;
+        occupied[s] = boxes * -expm1(-n / boxes);
+        work[KS_WORK_NUMBER] += n;
+        work[KS_WORK_MOMENT] += n * p;
+        if (boxes > (double)ks_core_limit(side[s].n)) work[KS_WORK_HASH] += n;
     }
-    double fewer = occupied[0] < occupied[1] ? occupied[0] : occupied[1];
-    double neighbours = fewer < distances ? fewer : distances, pairs = 1.5 * (occupied[0] + occupied[1]) * neighbours;
-    return cost + pairs * (1.5 + 0.06 * p * p) + 1.5 * (occupied[0] + occupied[1]) * (60 + 0.2 * grid->terms * p);
+    double neighbours = distances < most_boxes ? distances / most_boxes : 1;
+    work[KS_WORK_NEIGHBOUR] = occupied[0] * occupied[1] * neighbours;
+    work[KS_WORK_NEIGHBOUR_MATRIX] = work[KS_WORK_NEIGHBOUR] * p * p;
+    work[KS_WORK_BOX_TERM] = (occupied[0] + occupied[1]) * grid->terms * p;
+}
+
+/* Estimated nanoseconds of one call on one core. */
+static double ks_cost(const ks_grid *grid, const ks_side *side, const ks_range *range) {
+    double work[KS_WORK_KINDS], cost = 0;
+    ks_count_work(grid, side, range, work);
+    for (int k = 0; k < KS_WORK_KINDS; k++) cost += KS_COST_BY_BOXES[k] * work[k];
+    return cost;
+}
+
+static ks_grid ks_make_grid(const ks_kernel *kernel, int order, double temperature, int is_float) {
+    double tolerance = is_float ? 1e-8 : 1e-15, width = 4 * kernel->pole * temperature * pow(tolerance, 1.0 / order);
+    ks_grid grid = {.order = order, .width = ldexp(1.0, ilogb(width)), .terms = kernel->terms[is_float]};
+    grid.eta = grid.width / temperature;
+    grid.near = (int)ceil(kernel->reach[is_float] / grid.eta);
+    return grid;
 }
 
 static ks_grid ks_choose_grid(const ks_kernel *kernel, const ks_side *side, const ks_range *range, double temperature,
                               double *least_cost) {
-    int is_float = side[0].is_float;
-    double tolerance = is_float ? 1e-8 : 1e-15;
     *least_cost = INFINITY;
     ks_grid best = {0};
     for (int order = 4; order <= KS_MAX_ORDER; order += 4) {
-        ks_grid grid = {.order = order, .terms = kernel->terms[is_float]};
-        grid.width = 4 * kernel->pole * temperature * pow(tolerance, 1.0 / order);
-        grid.width = ldexp(1.0, ilogb(grid.width));
-        grid.eta = grid.width / temperature;
-        grid.near = (int)ceil(kernel->reach[is_float] / grid.eta);
+        ks_grid grid = ks_make_grid(kernel, order, temperature, side->is_float);
         double cost = ks_cost(&grid, side, range);
         if (cost < *least_cost) {
             *least_cost = cost;
@@ -410,7 +426,8 @@ KS_INLINE void ks_near_order(const ks_boxes *target, ptrdiff_t start, ptrdiff_t 
     const int quads = p / 4, chains = p > 8 ? 2 : 4; /* independent sums, to hide the latency of the additions */
     for (ptrdiff_t a = start; a < stop; a++) {
         double key = target->key[a];
-        ks_quad sum[4][KS_MAX_ORDER / 4] = {{{0}}};
+        /* not aligned, they straddle cache lines in some processes, which then take half as long again */
+        ks_quad sum[4][KS_MAX_ORDER / 4] __attribute__((aligned(64))) = {{{0}}};
         while (from < source->count && source->key[from] < key - near) from++;
         if (to < from) to = from;
         while (to < source->count && source->key[to] <= key + near) to++;

@@ -12,16 +12,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "pair_costs.h"
 #include "pair_kernel.h"
 #include "sides.h"
 #include "sorted_side.h"
 #include "vecmath.h"
 
 enum { KS_SORTED_TERMS = 4 };
-
-/* Nanoseconds per number and per pair within reach; tools/fit_pair_costs.py measures them. */
-#define KS_SORTED_NUMBER_COST 120.0
-#define KS_SORTED_PAIR_COST 5.0
 
 /* What a window's pairs, the numbers to the left and those to the right contribute. */
 enum { KS_WITHIN, KS_FROM_LEFT, KS_FROM_RIGHT, KS_PARTS };
@@ -62,7 +59,7 @@ static double ks_guess_pairs(const ks_side *side, double reach) {
 }
 
 static double ks_sorted_cost(const ks_side *side, double pairs) {
-    return KS_SORTED_NUMBER_COST * (double)(side[0].n + side[1].n) + KS_SORTED_PAIR_COST * pairs;
+    return KS_COST_SORTED_NUMBER * (double)(side[0].n + side[1].n) + KS_COST_SORTED_PAIR * pairs;
 }
 
 /* ---- windows ---------------------------------------------------------------------------------------------- */

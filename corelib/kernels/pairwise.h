@@ -4,6 +4,7 @@
 #define KS_PAIRWISE_H
 
 #include "hinge.h"
+#include "pair_costs.h"
 #include "pairsum.h"
 
 /* name(d, out, count): out = function(d), vectorised. */
@@ -85,7 +86,7 @@ static const ks_kernel KS_SOFTPLUS = {
     .terms = {12, 8},
     .direct = ks_softplus_direct,
     .direct_self = ks_softplus_direct_self,
-    .direct_cost = 2.2,
+    .direct_cost = KS_COST_SOFTPLUS_PAIR,
 };
 
 /* sigmoid(d) = 1 / (1 + exp(-d)) and its derivative sigmoid(d) sigmoid(-d), an even function. */
@@ -117,7 +118,7 @@ static const ks_kernel KS_SIGMOID = {
     .terms = {12, 8},
     .direct = ks_sigmoid_direct,
     .direct_self = ks_sigmoid_direct_self,
-    .direct_cost = 1.5,
+    .direct_cost = KS_COST_SIGMOID_PAIR,
 };
 
 /* ---- by name ---------------------------------------------------------------------------------------------- */

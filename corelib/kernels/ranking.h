@@ -17,6 +17,7 @@
 #include "radix.h"
 #include "simd.h"
 #include "status.h"
+#include "threads.h"
 
 enum {
     KS_DCG,
@@ -482,7 +483,7 @@ static int ks_rank_queries(const ks_ranking *r, double *out, int64_t *query) {
     int64_t first_bad = INT64_MAX; /* query * STATUSES + status */
     int no_memory = 0;
     const int64_t step = r->indptr ? 16 : 64, work = r->indptr ? r->documents : r->queries * r->documents;
-#pragma omp parallel if (work > 16384) reduction(min : first_bad) reduction(| : no_memory)
+#pragma omp parallel num_threads(ks_threads()) if (work > 16384) reduction(min : first_bad) reduction(| : no_memory)
     {
         ks_scratch scratch;
         if (!ks_scratch_open(&scratch, r->longest)) no_memory = 1;
