@@ -13,7 +13,6 @@ from torch import Tensor
 from corelib._tensors import (
     check_finite,
     dtype_name,
-    traced,
 )
 from corelib.engines import pair_sums_torch
 from corelib.engines.route import Operator, first_derivative_only, takes_torch
@@ -254,9 +253,8 @@ def normalised(
     if weight is None:
         return None, None
     check_finite(weight, name)
-    must = f"{name} must not be negative"
-    if not traced(lambda: (weight >= 0).all(), must) and bool((weight < 0).any()):
-        raise ValueError(f"{must}; its smallest entry is {weight.min().item()}")
+    if bool((weight < 0).any()):
+        raise ValueError(f"{name} must not be negative; its smallest entry is {weight.min().item()}")
     w = weight.detach().double().contiguous()
     if indptr is not None:
         return _normalised_by_group(w, indptr)
