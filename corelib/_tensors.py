@@ -185,7 +185,7 @@ def check_mask_like(value: object, name: str, other: Tensor, other_name: str) ->
 def check_integers(
     value: object, name: str, other: Tensor, other_name: str, *, shape: tuple[int, ...] | None = None
 ) -> Tensor:
-    """``value``, of any integer dtype, as int64 on the device of ``other``, of ``shape`` if given."""
+    """``value``, of any integer dtype, as contiguous int64 on the device of ``other``, of ``shape`` if given."""
     _check_is_tensor(value, name)
     if value.dtype not in INTEGERS:
         raise TypeError(f"{name} must hold integers; got {dtype_name(value)}")
@@ -194,7 +194,7 @@ def check_integers(
         raise ValueError(f"{name} must have shape {shape}; got {tuple(value.shape)}")
     if value.dtype == torch.uint64 and bool((value.view(torch.int64) < 0).any()):
         raise ValueError(f"{name} must be below 2**63; at least one entry is not")
-    return value.long()
+    return value.long().contiguous()
 
 
 def check_range(value: Tensor, name: str, below: int) -> Tensor:

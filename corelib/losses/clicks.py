@@ -86,7 +86,9 @@ def click_loss(
     >>> click_loss(torch.tensor([0.5, -1.0]), torch.tensor([1, 0]), torch.tensor([0.5, 0.8]), reduction="none")
     tensor([-0.0259,  0.3133])
     """
-    check_values(logits, "logits", ndim=(1, 2))
+    check_tensor(logits, "logits", ndim=(1, 2))
+    if logits.numel() == 0:
+        raise ValueError(f"logits must not be empty; got shape {tuple(logits.shape)}")
     clicks, weight = _weights(logits, clicks, propensity, clip)
     check_choice(kind, "kind", ("log", "squared"))
     check_reduction(reduction)
@@ -95,12 +97,13 @@ def click_loss(
     else:
         losses = weight * (1 - logits) ** 2 + (1 - weight) * logits**2
     loss = reduce(losses, reduction)
-    too_large = f"logits must be small enough for their losses to stay within {dtype_name(logits)}"
-    if not traced(lambda: loss.detach().isfinite().all(), too_large) and not math.isfinite(
-        loss.detach().sum().item()
-    ):
-        raise ValueError(too_large)
-    return loss
+    try:
+        return check_finite(loss, "loss")
+    except ValueError:
+        check_finite(logits, "logits")
+        raise ValueError(
+            f"logits must be small enough for their losses to stay within {dtype_name(logits)}"
+        ) from None
 
 
 @front_end("logits", "clicks", "propensity")

@@ -23,7 +23,7 @@ _MOST_RELEVANT = {"linear": 1e300, "exponential": 1000.0}
 
 
 @front_end("scores", "indptr")
-def soft_rank(scores: Tensor, temperature: float = 1.0, *, indptr: Tensor | None = None) -> Tensor:
+def soft_rank(scores: Tensor, temperature: float | Tensor = 1.0, *, indptr: Tensor | None = None) -> Tensor:
     r"""Smooth ranks: 1 plus a soft count of the scores above each.
 
     .. math:: r_i = 1 + \sum_{j \ne i} \sigma\left(\frac{s_j - s_i}{\tau}\right)
@@ -74,7 +74,7 @@ def soft_rank(scores: Tensor, temperature: float = 1.0, *, indptr: Tensor | None
 def smooth_ap(
     scores: Tensor,
     relevance: Tensor,
-    temperature: float = 0.01,
+    temperature: float | Tensor = 0.01,
     *,
     indptr: Tensor | None = None,
     reduction: str = "mean",
@@ -144,7 +144,7 @@ def smooth_ap(
 def approx_ndcg(
     scores: Tensor,
     relevance: Tensor,
-    temperature: float = 1.0,
+    temperature: float | Tensor = 1.0,
     *,
     indptr: Tensor | None = None,
     gain: str = "linear",
