@@ -93,7 +93,7 @@ def click_loss(
     check_choice(kind, "kind", ("log", "squared"))
     check_reduction(reduction)
     if kind == "log":
-        losses = F.softplus(logits, threshold=40) - weight * logits
+        losses = -F.logsigmoid(-logits) - weight * logits
     else:
         losses = weight * (1 - logits) ** 2 + (1 - weight) * logits**2
     loss = reduce(losses, reduction)

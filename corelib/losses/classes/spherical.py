@@ -121,8 +121,7 @@ class _Statistics(torch.autograd.Function):
         outputs, targets = ctx.saved_tensors
         if ctx.centre:  # s is 0 whatever the outputs are, and the gradient of the others has mean 0
             outputs, total = _centred(outputs), -target / outputs.shape[1]
-        gradient = outputs * (2 * square)[:, None]
-        gradient += total[:, None]
+        gradient = torch.addcmul(total[:, None], outputs, square[:, None], value=2)
         return gradient.scatter_add_(1, targets[:, None], target[:, None]), None, None
 
 

@@ -107,7 +107,7 @@ def preference_loss(
 
 def _preference_losses(u: torch.Tensor, beta: float | torch.Tensor, kind: str) -> torch.Tensor:
     if kind == "dpo":
-        return F.softplus(-beta * u, threshold=40)
+        return -F.logsigmoid(beta * u)
     if kind == "ipo":
         return (u - 1 / (2 * beta)) ** 2
     return F.relu(1 - beta * u)
