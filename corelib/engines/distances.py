@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from corelib._tensors import check_finite, dtype_name
+from corelib._tensors import check_bounded, dtype_name
 
 LARGEST = 1e140  # its square, summed over dimensions and pairs, is still finite
 _CLOSE = 1e-6  # squared distances below this share of the squared norms are taken from differences
@@ -13,11 +13,7 @@ _SHORTEST = 1e-12  # the derivative of a shorter row's direction is taken as 0
 
 def check_magnitude(value: Tensor, name: str) -> Tensor:
     """``value`` if it is finite and small enough for squared distances."""
-    largest = value.detach().abs().max().item()
-    if not largest <= LARGEST:
-        check_finite(value, name)
-        raise ValueError(f"{name} must not exceed {LARGEST:g}; got {largest}")
-    return value
+    return check_bounded(value, name, LARGEST)
 
 
 def rounded_number(loss: float, like: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from corelib._tensors import check_rows, check_shaped
 from corelib.score._arguments import check_no_overflow, check_sigma, check_spectrum
 
 _ARRAYS = ("x", "mean", "eigenvalues", "eigenvectors")
+_TOO_FAR = "sigma is too small for the distance between x and mean"
 
 
 @front_end("data")
@@ -59,7 +60,9 @@ def fit_gaussian(data, *, rank=None):
     wide = data.to(torch.float64)
     mean = wide.mean(0)
     centred = wide - mean
-    eigenvalues, eigenvectors = torch.linalg.eigh(centred.mT @ centred / n)
+    covariance = centred.mT @ centred / n
+    check_no_overflow(covariance.to(data.dtype), "the covariance", "data is too far from its mean")
+    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
     eigenvalues, eigenvectors = eigenvalues.flip(0).clamp(min=0), eigenvectors.flip(1)
     if rank is None:
         floor = max(n, d) * torch.finfo(torch.float64).eps * eigenvalues[0]
@@ -124,7 +127,7 @@ def gaussian_score(x, mean, eigenvalues, eigenvectors, sigma):
         score = -(shrunk @ eigenvectors.mT)
     else:
         score = ((eigenvalues * shrunk) @ eigenvectors.mT - centred) / variance
-    return check_no_overflow(score, "the score")
+    return check_no_overflow(score, "the score", _TOO_FAR)
 
 
 @front_end(*_ARRAYS, "sigma")
@@ -147,7 +150,7 @@ def gaussian_log_density(x, mean, eigenvalues, eigenvectors, sigma):
     _check_gaussian(x, mean, eigenvalues, eigenvectors)
     variance = check_sigma(sigma, "sigma", x).square()
     log_density, _ = log_density_and_score(x, mean, eigenvalues, eigenvectors, variance)
-    return check_no_overflow(log_density.to(x.dtype), "the log-density")
+    return check_no_overflow(log_density.to(x.dtype), "the log-density", _TOO_FAR)
 
 
 @front_end(*_ARRAYS, "sigma_from", "sigma_to")

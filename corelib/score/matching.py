@@ -203,7 +203,8 @@ def contractive_penalty(encoder: Tensor, decoder: Tensor, slopes: Tensor) -> Ten
         )
     check_same(encoder, "encoder", slopes, "slopes")
     kernel = (decoder.T @ decoder) * (encoder @ encoder.T)
-    return ((slopes @ kernel) * slopes).sum(1)
+    penalty = ((slopes @ kernel) * slopes).sum(1)
+    return check_no_overflow(penalty, "the penalty", "encoder, decoder or slopes are too large")
 
 
 def _check_rows(value: object, name: str) -> Tensor:

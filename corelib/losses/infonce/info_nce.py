@@ -12,6 +12,7 @@ from corelib._tensors import (
     check_same,
     check_scalar,
     check_tensor,
+    traced,
 )
 from corelib.engines import info_nce as engine
 
@@ -330,8 +331,9 @@ def check_info_nce(
 
 def _check_weight(value: object, queries: Tensor) -> None:
     check_constant_like(value, "weight", queries[:, 0], "queries[:, 0]")
-    if bool((value < 0).any()):
-        raise ValueError(f"weight must not be negative; its smallest entry is {value.min().item()}")
+    must = "weight must not be negative"
+    if not traced(lambda: (value >= 0).all(), must) and bool((value < 0).any()):
+        raise ValueError(f"{must}; its smallest entry is {value.min().item()}")
 
 
 def _in_temperatures(queries: Tensor, temperature: object) -> tuple[Tensor, float, float]:

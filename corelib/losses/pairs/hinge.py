@@ -3,7 +3,7 @@
 import torch
 
 from corelib._front_end import front_end
-from corelib._tensors import check_finite, check_tensor
+from corelib._tensors import check_bounded, check_tensor
 from corelib.engines.pair_sums import pair_loss
 from corelib.losses._reduction import check_reduction, reduce
 from corelib.losses.pairs._sides import check_margin, check_sides, pairwise_loss
@@ -195,13 +195,12 @@ def ordered_hinge_loss(scores: torch.Tensor, margin: float = 0.0, *, reduction: 
     >>> ordered_hinge_loss(torch.tensor([[1.0, 0.5, 2.0], [1.0, 2.0, 3.0]]), reduction="none")
     tensor([0.1667, 0.0000])
     """
-    check_finite(check_tensor(scores, "scores", ndim=(1, 2)), "scores")
+    check_tensor(scores, "scores", ndim=(1, 2))
     columns = scores.shape[-1]
     if columns < 2 or scores.numel() == 0:
         raise ValueError(f"scores must have a row and at least 2 columns; got shape {tuple(scores.shape)}")
     largest = _LARGEST[scores.dtype]
-    if scores.detach().abs().max().item() > largest:
-        raise ValueError(f"scores must not exceed {largest:g}; got {scores.detach().abs().max().item()}")
+    check_bounded(scores, "scores", largest)
     margin = check_margin(margin, largest)
     check_reduction(reduction)
     rows = scores.double().reshape(-1, columns)
