@@ -5,13 +5,14 @@ gradient of the log-density of the sum. Torch tensors in, tensors out; NumPy arr
 """
 
 from corelib.score.comparison import explained_variance
-from corelib.score.empirical import empirical_log_density, empirical_score
+from corelib.score.empirical import EmpiricalDistribution, empirical_log_density, empirical_score
 from corelib.score.frechet import frechet_distance
 from corelib.score.gaussian import fit_gaussian, gaussian_flow, gaussian_log_density, gaussian_score
 from corelib.score.matching import contractive_penalty, denoising_loss, hyvarinen_loss, sliced_score_loss
 from corelib.score.mixture import mixture_log_density, mixture_score
 
 __all__ = [
+    "EmpiricalDistribution",
     "contractive_penalty",
     "denoising_loss",
     "empirical_log_density",
