@@ -47,7 +47,7 @@ def fit_gaussian(
     TypeError
         If ``data`` is not a float32 or float64 array, or ``rank`` is not an integer.
     ValueError
-        If ``data`` is empty or not finite, or ``rank`` is negative or above d.
+        If ``data`` is empty or not finite, ``rank`` is negative or above d, or a variance overflows.
 
     Notes
     -----
@@ -66,14 +66,15 @@ def fit_gaussian(
     wide = data.to(torch.float64)
     mean = wide.mean(0)
     centred = wide - mean
-    eigenvalues, eigenvectors = torch.linalg.eigh(centred.mT @ centred / n)
+    covariance = check_result(centred.mT @ centred / n, "the covariance", "data are too far apart")
+    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
     eigenvalues, eigenvectors = eigenvalues.flip(0).clamp(min=0), eigenvectors.flip(1)
     if rank is None:
         floor = max(n, d) * torch.finfo(torch.float64).eps * eigenvalues[0]
         rank = int((eigenvalues > floor).sum())
     return (
         mean.to(data.dtype),
-        eigenvalues[:rank].to(data.dtype),
+        check_result(eigenvalues[:rank].to(data.dtype), "a variance", "data are too far apart"),
         eigenvectors[:, :rank].contiguous().to(data.dtype),
     )
 

@@ -99,10 +99,11 @@ def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
     Notes
     -----
-    d backward passes for the divergence: for large d take ``sliced_score_loss``. Gradients are taken inside of
+    d backward passes for the divergence: for large d take ``sliced_score_loss``. They are taken inside of
     ``torch.no_grad`` and ``torch.inference_mode``, too. ``score`` runs as the caller's ``torch.autocast`` has it; what
-    follows is computed in float32 at least. A. Hyvarinen, "Estimation of
-    Non-Normalized Statistical Models by Score Matching" (JMLR 2005), theorem 1.
+    follows is computed in float32 at least. ``torch.compile`` has no second backward pass: neither this loss nor a
+    compiled ``score`` can be trained through it. A. Hyvarinen, "Estimation of Non-Normalized Statistical Models by
+    Score Matching" (JMLR 2005), theorem 1.
 
     Examples
     --------
@@ -148,7 +149,7 @@ def sliced_score_loss(
 
     Notes
     -----
-    Song, Garg, Shi and Ermon, "Sliced Score Matching" (UAI 2019), equation 8 (the variance-reduced form).
+    Gradients, autocast and ``torch.compile`` as in ``hyvarinen_loss``. Song, Garg, Shi and Ermon, "Sliced Score Matching" (UAI 2019), equation 8 (the variance-reduced form).
 
     Examples
     --------
@@ -229,10 +230,9 @@ def _score_matching(
 
 def _score_of(score: Callable[[Tensor], Tensor], x: object) -> tuple[Tensor, Tensor]:
     """``x`` as a leaf that takes gradients, and the scores there, at least in float32."""
-    if isinstance(x, Tensor) and x.dtype in _HALF:
-        check_points(x.float(), "x")
-    else:
-        check_points(x, "x")
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a torch.Tensor, which score takes; got {type(x).__name__}")
+    check_points(x.float() if x.dtype in _HALF else x, "x")
     x = (x.clone() if x.is_inference() else x).detach().requires_grad_()
     values = score(x)
     if isinstance(values, Tensor) and values.dtype in _HALF:
