@@ -103,7 +103,7 @@ def check_weights(weights: object, name: str, x: Tensor, count: int, x_name: str
 def check_result(
     result: Tensor,
     what: str,
-    why: str = "sigma is too small for the distance between x and the data",
+    why: str,
     **inputs: Tensor,
 ) -> Tensor:
     """``result`` if it is finite; if not, the error is about the first of ``inputs`` that is not, or about an overflow."""

@@ -3,7 +3,7 @@
 import torch
 
 from corelib._front_end import front_end
-from corelib._tensors import check_finite, check_like, check_tensor
+from corelib._tensors import check_finite, check_same, check_tensor
 from corelib._types import TensorOrArray
 from corelib.score._arguments import check_result
 
@@ -45,7 +45,14 @@ def explained_variance(reference: TensorOrArray, approximation: TensorOrArray) -
     0.96
     """
     check_finite(check_tensor(reference, "reference", ndim=getattr(reference, "ndim", 0)), "reference")
-    check_like(approximation, "approximation", reference, "reference")
+    check_tensor(approximation, "approximation", ndim=getattr(approximation, "ndim", 0))
+    check_same(reference, "reference", approximation, "approximation")
+    if reference.shape != approximation.shape:
+        raise ValueError(
+            "approximation must have the shape of reference, "
+            f"{tuple(reference.shape)}; got {tuple(approximation.shape)}"
+        )
+    check_finite(approximation, "approximation")
     scale = reference.detach().abs().max().to(torch.float64) if reference.numel() else torch.zeros(())
     if not torch.compiler.is_compiling() and float(scale) == 0:
         raise ValueError("reference must not be zero everywhere: there is no variance to explain")

@@ -11,6 +11,8 @@ from corelib._types import TensorOrArray
 from corelib.engines.mixtures import Points
 from corelib.score._arguments import check_points, check_queries, check_result, check_sigma, check_weights
 
+_TOO_FAR = "sigma is too small for the distance between x and the data"
+
 
 @front_end("x", "data", "sigma", "weights")
 def empirical_score(
@@ -124,8 +126,8 @@ class EmpiricalDistribution:
     >>> x = np.array([[2.0]])
     >>> for sigma in (2.0, 1.0, 0.5):
     ...     print(points.score(x, sigma).round(4), points.log_density(x, sigma).round(4))
-    [[-0.3845]] [-2.0203]
-    [[-1.036]] [-2.0942]
+    [[-0.3845]] [-2.117]
+    [[-1.036]] [-2.0939]
     [[-4.]] [-2.9189]
     """
 
@@ -190,13 +192,13 @@ def _points(data: Tensor, weights: Tensor | None) -> Points:
 
 
 def _score(points: Points, x: Tensor, sigma: object) -> Tensor:
-    return check_result(_evaluate(points, x, sigma)[0], "the score", x=x)
+    return check_result(_evaluate(points, x, sigma)[0], "the score", _TOO_FAR, x=x)
 
 
 def _log_density(points: Points, x: Tensor, sigma: object) -> Tensor:
     _, log_total, width = _evaluate(points, x, sigma)
     log_density = log_total - x.shape[1] * (0.5 * math.log(2 * math.pi) + width.log())
-    return check_result(log_density.to(x.dtype), "the log-density", x=x)
+    return check_result(log_density.to(x.dtype), "the log-density", _TOO_FAR, x=x)
 
 
 def _evaluate(points: Points, x: Tensor, sigma: object) -> tuple[Tensor, Tensor, Tensor]:

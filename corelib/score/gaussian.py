@@ -17,6 +17,7 @@ from corelib.score._arguments import (
     check_spectrum,
 )
 
+_TOO_FAR = "sigma is too small for the distance between x and mean"
 _ARRAYS = ("x", "mean", "eigenvalues", "eigenvectors")
 
 
@@ -133,7 +134,7 @@ def gaussian_score(
     _check_gaussian(x, mean, eigenvalues, eigenvectors)
     variance = check_sigma(sigma, "sigma", x).square()
     gaussian = project(x, mean, eigenvalues, eigenvectors)
-    return check_result(score_of(*gaussian, variance).to(x.dtype), "the score", x=x, mean=mean)
+    return check_result(score_of(*gaussian, variance).to(x.dtype), "the score", _TOO_FAR, x=x, mean=mean)
 
 
 @front_end(*_ARRAYS, "sigma")
@@ -162,7 +163,9 @@ def gaussian_log_density(
     _check_gaussian(x, mean, eigenvalues, eigenvectors)
     variance = check_sigma(sigma, "sigma", x).square()
     gaussian = project(x, mean, eigenvalues, eigenvectors)
-    return check_result(log_density_of(*gaussian, variance).to(x.dtype), "the log-density", x=x, mean=mean)
+    return check_result(
+        log_density_of(*gaussian, variance).to(x.dtype), "the log-density", _TOO_FAR, x=x, mean=mean
+    )
 
 
 @front_end(*_ARRAYS, "sigma_from", "sigma_to")

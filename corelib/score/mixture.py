@@ -17,6 +17,7 @@ from corelib.score._arguments import (
 )
 from corelib.score.gaussian import log_density_of, project, score_of
 
+_TOO_FAR = "sigma is too small for the distance between x and means"
 _NOTHING = -1e300  # the log of weight 0, finite, so that differences of two of them are no NaN
 _ARRAYS = ("x", "weights", "means", "eigenvalues", "eigenvectors", "sigma")
 
@@ -86,7 +87,7 @@ def mixture_score(
         lead = (log_density - total)[:, None]
         score = torch.sigmoid(-lead) * score + torch.sigmoid(lead) * part
         total = torch.logaddexp(total, log_density)
-    return check_result(score.to(x.dtype), "the score", x=x)
+    return check_result(score.to(x.dtype), "the score", _TOO_FAR, x=x)
 
 
 @front_end(*_ARRAYS)
@@ -115,7 +116,7 @@ def mixture_log_density(
     """
     parts = _components(x, weights, means, eigenvalues, eigenvectors, sigma)
     logs = [log_density_of(*gaussian, variance) + log_weight for gaussian, log_weight, variance in parts]
-    return check_result(torch.logsumexp(torch.stack(logs), 0).to(x.dtype), "the log-density", x=x)
+    return check_result(torch.logsumexp(torch.stack(logs), 0).to(x.dtype), "the log-density", _TOO_FAR, x=x)
 
 
 def _components(
