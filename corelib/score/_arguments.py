@@ -1,6 +1,5 @@
 """Argument checks that the score functions share. While ``torch.compile`` traces, none of them looks at a value."""
 
-import functools
 import math
 import numbers
 
@@ -73,18 +72,11 @@ def check_spectrum(
     if not highest < math.inf:
         check_finite(values, "eigenvalues")
     u = vectors.detach()
-    v = _directions(r, u.dtype, u.device)
+    v = torch.linspace(0.5, 1, r, dtype=u.dtype, device=u.device)[:, None]
     error = float((u.mT @ (u @ v) - v).abs().max())
     if not error <= _ORTHONORMAL:
         check_finite(vectors, "eigenvectors")
         raise ValueError(f"eigenvectors must be orthonormal columns; U^T U v differs from v by {error:.1e}")
-
-
-@functools.lru_cache(maxsize=16)
-def _directions(r: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A column that meets every axis."""
-    with torch.inference_mode(False):
-        return torch.cos(torch.arange(1, r + 1, dtype=torch.float64, device=device))[:, None].to(dtype)
 
 
 def check_weights(weights: object, name: str, x: Tensor, count: int, x_name: str = "x") -> Tensor:

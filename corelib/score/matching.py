@@ -198,7 +198,7 @@ def contractive_penalty(
     -----
     The Jacobian is decoder diag(slopes) encoder, so its squared norm is slopes^T K slopes with K the elementwise
     product of decoder^T decoder and encoder encoder^T: O(h^2) per point after O(d h^2) once, against O(d^2 h) per
-    point through the Jacobian. S. Rifai et al., "Contractive Auto-Encoders" (2011); G. Alain and Y. Bengio (arXiv
+    point through the Jacobian; computed in float64. S. Rifai et al., "Contractive Auto-Encoders" (2011); G. Alain and Y. Bengio (arXiv
     1211.4246), the penalty of the reconstruction contractive auto-encoder.
 
     Examples
