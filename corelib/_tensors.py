@@ -123,10 +123,18 @@ def check_rows(x: object, name: str) -> Tensor:
 
 
 def check_shaped(
-    value: object, name: str, x: Tensor, shape: tuple[int | None, ...], x_name: str = "x"
+    value: object,
+    name: str,
+    x: Tensor,
+    shape: tuple[int | None, ...],
+    x_name: str = "x",
+    *,
+    finite: bool = True,
 ) -> Tensor:
-    """``value`` if it is a finite tensor of the dtype and device and of ``shape`` (None: any length)."""
-    tensor = check_finite(check_tensor(value, name, ndim=len(shape)), name)
+    """``value`` if it is a tensor of the dtype and device of ``x``, of ``shape`` (None: any length), and ``finite``."""
+    tensor = check_tensor(value, name, ndim=len(shape))
+    if finite:
+        check_finite(tensor, name)
     check_same(x, x_name, tensor, name)
     if any(want is not None and got != want for got, want in zip(tensor.shape, shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "")

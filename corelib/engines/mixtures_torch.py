@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import torch
 
+LEAST = -1e30  # log-weight of a point that does not count, finite in float32
 TILE = (256, 4096)  # rows and columns of the part of the (B, N) matrix that exists at a time
 # Largest |x| |y| / sigma^2, centred, for which rounding in the product does not matter.
 CANCELLATION = {torch.float32: 128.0, torch.float64: 4096.0}
 
 
-def forward(x, data, sigma, log_weights) -> tuple[torch.Tensor, torch.Tensor]:
+def forward(x, sigma, data, centre, log_weights, radius) -> tuple[torch.Tensor, torch.Tensor]:
     """Score (B, d) in the dtype of ``x``, and the float64 log of the softmax's denominator (B,)."""
     score = torch.empty_like(x, memory_format=torch.contiguous_format)
     log_total = torch.empty_like(sigma)
-    centre = _centre(data)
-    for rows in _row_tiles(x, data, sigma, centre):
+    for rows in _row_tiles(x, sigma, centre, radius):
         peak = torch.full_like(rows.variance, -torch.inf)
         total = torch.zeros_like(rows.variance)
         mean = torch.zeros_like(rows.points, dtype=torch.float64)
@@ -37,11 +37,10 @@ def forward(x, data, sigma, log_weights) -> tuple[torch.Tensor, torch.Tensor]:
     return score, log_total
 
 
-def vjp(x, data, sigma, log_weights, score, log_total, grad) -> torch.Tensor:
+def vjp(x, sigma, data, centre, log_weights, radius, score, log_total, grad) -> torch.Tensor:
     """The symmetric Jacobian ``(Cov_w(y) / sigma^2 - I) / sigma^2`` times ``grad``, (B, d)."""
     result = torch.empty_like(x, memory_format=torch.contiguous_format)
-    centre = _centre(data)
-    for rows in _row_tiles(x, data, sigma, centre):
+    for rows in _row_tiles(x, sigma, centre, radius):
         dtype = rows.points.dtype
         direction = grad[rows.index].to(dtype)
         mean = (rows.points + rows.variance[:, None] * score[rows.index]).to(dtype)
@@ -79,7 +78,9 @@ class _Rows:
         if self.by_product:
             half_norms = targets.to(torch.float64).square().sum(1).to(targets.dtype) / 2
             inner = torch.addmm(half_norms, self.points, targets.mT, beta=-1)
-            return inner.div_(self.variance.to(inner.dtype)[:, None]).add_(log_weights.to(inner.dtype))
+            return inner.div_(self.variance.to(inner.dtype)[:, None]).add_(
+                log_weights.clamp(min=LEAST).to(inner.dtype)
+            )
         distances = torch.cdist(self.points, targets, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.square_().div_(-2 * self.variance[:, None]).add_(log_weights)
 
@@ -88,14 +89,8 @@ class _Rows:
         return self.points.to(torch.float64).square().sum(1) / (2 * self.variance) if self.by_product else 0.0
 
 
-def _centre(data: torch.Tensor) -> torch.Tensor:
-    """A point amid the data; the median, because an outlier would drag the mean away from all the others."""
-    return data.median(0).values.to(torch.float64)
-
-
-def _row_tiles(x, data, sigma, centre) -> Iterator[_Rows]:
-    data_radius = torch.linalg.vector_norm(data - centre, dim=1).max()
-    reach = torch.linalg.vector_norm(x - centre, dim=1).clamp(min=data_radius) * data_radius
+def _row_tiles(x, sigma, centre, radius) -> Iterator[_Rows]:
+    reach = torch.linalg.vector_norm(x - centre, dim=1).clamp(min=radius) * radius
     safe = reach <= CANCELLATION[x.dtype] * sigma.square()
     for by_product, dtype in ((True, x.dtype), (False, torch.float64)):
         for index in torch.nonzero(safe == by_product)[:, 0].split(TILE[0]):
