@@ -1,5 +1,6 @@
 """InfoNCE: finding each query's key among all keys, plain, and with weights for hard negatives and hard queries."""
 
+import torch
 from torch import Tensor, nn
 
 from corelib._checks import check_bool, check_positive, check_real
@@ -246,7 +247,9 @@ class InfoNCELoss(nn.Module):
 
     Parameters
     ----------
-    temperature, symmetric
+    temperature : float or torch.nn.Parameter of one number
+        A parameter is learned.
+    symmetric
         As there.
 
     Examples
@@ -258,9 +261,10 @@ class InfoNCELoss(nn.Module):
     torch.Size([])
     """
 
-    def __init__(self, temperature: float = 0.05, *, symmetric: bool = False) -> None:
+    def __init__(self, temperature: float | nn.Parameter = 0.05, *, symmetric: bool = False) -> None:
         super().__init__()
-        self.temperature = check_positive(temperature, "temperature")
+        learned = isinstance(temperature, nn.Parameter)
+        self.temperature = temperature if learned else check_positive(temperature, "temperature")
         self.symmetric = check_bool(symmetric, "symmetric")
 
     def forward(
@@ -288,7 +292,8 @@ class InfoNCELoss(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        return f"temperature={self.temperature}, symmetric={self.symmetric}"
+        number = torch.as_tensor(self.temperature).item()
+        return f"temperature={number:g}, symmetric={self.symmetric}"
 
 
 def check_info_nce(

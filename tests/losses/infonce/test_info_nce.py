@@ -292,6 +292,16 @@ def test_module_passes_everything_on():
     assert InfoNCELoss(0.2)(q, k, labels, **parts) == info_nce(q, k, 0.2, labels=labels, **parts)
 
 
+def test_module_learns_its_temperature():
+    q, k = unit(7, 3), unit(7, 3, seed=1)
+    tau, again = (torch.nn.Parameter(torch.tensor(0.2, dtype=torch.float64)) for _ in range(2))
+    module = InfoNCELoss(tau, symmetric=True)
+    module(q, k).backward()
+    info_nce(q, k, again, symmetric=True).backward()
+    assert tau.grad == again.grad and list(module.state_dict()) == ["temperature"]
+    assert repr(module) == "InfoNCELoss(temperature=0.2, symmetric=True)"
+
+
 X = torch.eye(4, 3)
 
 
