@@ -11,8 +11,9 @@ from corelib._tensors import (
     check_mask,
     check_matrix,
     check_same,
-    check_scalar,
+    check_temperature,
     check_tensor,
+    number_of,
     traced,
 )
 from corelib.engines import info_nce as engine
@@ -94,6 +95,9 @@ def info_nce(
     large); memory :math:`O((n(1+h)+m)d)`: similarities exist in strips of a few MB. Gradients are computed
     together with the loss, for those embeddings that require one. Row results do not depend on the number of
     threads; the matrix products depend on it as far as torch's BLAS does.
+
+    The NT-Xent of SimCLR, where each of 2n views ``z`` looks for its partner among all others, is ``info_nce(z, z, tau,
+    labels=partner, mask=torch.eye(2 * n, dtype=torch.bool))``; ``symmetric`` alone leaves out pairs of the same side.
 
     A key that matches a query but is not its own counts as a negative unless ``key_ids`` or ``mask`` leaves it
     out: a query whose own key comes twice cannot get below log 2.
@@ -346,8 +350,5 @@ def _in_temperatures(queries: Tensor, temperature: object) -> tuple[Tensor, floa
 
     A temperature that requires a gradient is applied to the queries, by torch.
     """
-    tau = check_scalar(temperature, "temperature")
-    if isinstance(tau, Tensor):
-        return queries / tau.to(queries.dtype), 1.0, check_positive(tau.item(), "temperature")
-    number = check_positive(tau, "temperature")
-    return queries, number, number
+    tau = check_temperature(temperature, queries.dtype)
+    return (queries / tau, 1.0, number_of(tau)) if isinstance(tau, Tensor) else (queries, tau, tau)
