@@ -154,13 +154,19 @@ def check_constant(value: Tensor, name: str) -> Tensor:
     return value
 
 
-def check_binary_like(value: object, name: str, other: Tensor, other_name: str) -> Tensor:
-    """``value``, zeros and ones of any real dtype in the shape and on the device of ``other``, as booleans."""
+def check_numbers_like(value: object, name: str, other: Tensor, other_name: str) -> Tensor:
+    """``value`` if it is a tensor of any real dtype in the shape and on the device of ``other``."""
     _check_is_tensor(value, name)
     if value.dtype.is_complex:
-        raise TypeError(f"{name} must hold zeros and ones; got {dtype_name(value)}")
+        raise TypeError(f"{name} must hold real numbers; got {dtype_name(value)}")
     check_device(value, name, other, other_name)
     _check_shape(value, name, other, other_name)
+    return value
+
+
+def check_binary_like(value: object, name: str, other: Tensor, other_name: str) -> Tensor:
+    """``value``, zeros and ones of any real dtype in the shape and on the device of ``other``, as booleans."""
+    value = check_numbers_like(value, name, other, other_name)
     if value.dtype == torch.bool:
         return value
     ones = value == 1

@@ -10,7 +10,6 @@ from corelib._tensors import check_constant_like, check_integers, check_range, c
 from corelib.engines.route import first_derivative_only
 
 _CHUNK = 1 << 18  # pairs looked at together
-_FLAT = 1000.0  # a spread, in levels, from which a Gaussian is the parabola at its top
 
 
 class _ThurstoneFidelity(torch.autograd.Function):
