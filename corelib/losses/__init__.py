@@ -12,7 +12,8 @@ gradient has the dtype of its tensor. Inside of ``torch.autocast`` the numbers a
 integer dtype.
 
 **Derivatives.** Where a docstring says "differentiable once", asking for the second derivative raises NotImplementedError.
-Temperatures and margins given as tensors of one number get their gradients, too, where the docstring names a Tensor.
+Temperatures and margins given as tensors of one number get their gradients, too, where the docstring names a Tensor. The
+transforms of ``torch.func`` do not see through the kernels: torch raises a RuntimeError.
 
 **torch.compile.** Checks of values become nodes of the graph, which raise a RuntimeError; most functions are one graph.
 

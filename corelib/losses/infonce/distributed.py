@@ -16,7 +16,7 @@ _HALF = (torch.float16, torch.bfloat16)
 def distributed_info_nce(
     queries: Tensor,
     keys: Tensor,
-    temperature: float = 0.05,
+    temperature: float | Tensor = 0.05,
     *,
     symmetric: bool = False,
     hard_negatives: Tensor | None = None,

@@ -23,7 +23,7 @@ from corelib.engines import info_nce as engine
 def info_nce(
     queries: Tensor,
     keys: Tensor,
-    temperature: float = 0.05,
+    temperature: float | Tensor = 0.05,
     *,
     labels: Tensor | None = None,
     symmetric: bool = False,
@@ -142,7 +142,7 @@ def info_nce(
 def weighted_info_nce(
     queries: Tensor,
     keys: Tensor,
-    temperature: float = 0.05,
+    temperature: float | Tensor = 0.05,
     *,
     beta: float = 0.0,
     gamma: float = 0.0,
@@ -252,7 +252,7 @@ class InfoNCELoss(nn.Module):
     Parameters
     ----------
     temperature : float or torch.nn.Parameter of one number
-        A parameter is learned.
+        A parameter is learned; should it fall to 0, the next call raises (learn a logarithm, or clamp it after each step).
     symmetric
         As there.
 

@@ -15,7 +15,7 @@ def matryoshka_info_nce(
     queries: Tensor,
     keys: Tensor,
     prefixes: Sequence[int],
-    temperature: float = 0.05,
+    temperature: float | Tensor = 0.05,
     *,
     weights: Sequence[float] | None = None,
     normalize: bool = True,

@@ -15,7 +15,7 @@ _LARGEST = {torch.float32: 1e37, torch.float64: 1e280}  # score whose loss does 
 def pairwise_hinge_loss(
     pos: torch.Tensor,
     neg: torch.Tensor,
-    margin: float = 1.0,
+    margin: float | torch.Tensor = 1.0,
     *,
     pos_weight: torch.Tensor | None = None,
     neg_weight: torch.Tensor | None = None,
@@ -91,7 +91,7 @@ def pairwise_hinge_loss(
 def pairwise_squared_hinge_loss(
     pos: torch.Tensor,
     neg: torch.Tensor,
-    margin: float = 1.0,
+    margin: float | torch.Tensor = 1.0,
     *,
     pos_weight: torch.Tensor | None = None,
     neg_weight: torch.Tensor | None = None,
@@ -153,7 +153,9 @@ def pairwise_squared_hinge_loss(
 
 
 @front_end("scores")
-def ordered_hinge_loss(scores: torch.Tensor, margin: float = 0.0, *, reduction: str = "mean") -> torch.Tensor:
+def ordered_hinge_loss(
+    scores: torch.Tensor, margin: float | torch.Tensor = 0.0, *, reduction: str = "mean"
+) -> torch.Tensor:
     r"""Hinge loss of every pair of columns: each row should rise from left to right.
 
     .. math:: L = \frac{2}{C (C - 1)} \sum_{a < b} \max(0, \mathrm{margin} + s_a - s_b)

@@ -12,9 +12,9 @@ from corelib.losses.pairs._sides import check_sides, pairwise_loss
 def mann_whitney_loss(
     pos: torch.Tensor,
     neg: torch.Tensor,
-    temperature: float = 1.0,
+    temperature: float | torch.Tensor = 1.0,
     *,
-    margin: float = 0.0,
+    margin: float | torch.Tensor = 0.0,
     pos_weight: torch.Tensor | None = None,
     neg_weight: torch.Tensor | None = None,
     pos_indptr: torch.Tensor | None = None,
