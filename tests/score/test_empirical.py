@@ -91,6 +91,21 @@ def test_huge_points_and_huge_noise(backend, dtype):
         assert relative_error(score.empirical_score(x, data, sigma), brute_force(x, data, sigma)[0]) < 3e-6
 
 
+@pytest.mark.parametrize("far", [-1e30, 1e200, 1.7e308])
+def test_points_at_the_end_of_the_world_change_nothing_here(backend, far):
+    """Be they half of all, or the first: their squared distances may overflow, and they must not be the origin."""
+    x, data = noised(np.float64, 0.5, n=8, rows=3)
+    both = np.concatenate([np.full((8, 20), far), data])
+    want = score.empirical_score(x, data, 0.5)
+    np.testing.assert_allclose(score.empirical_score(x, both, 0.5), want, rtol=1e-12, atol=1e-12)
+    grads = []
+    for points in (both, data):
+        leaf = torch.from_numpy(x).requires_grad_()
+        score.empirical_score(leaf, torch.from_numpy(points), 0.5).sum().backward()
+        grads.append(leaf.grad)
+    torch.testing.assert_close(*grads, rtol=1e-10, atol=1e-10)
+
+
 def test_far_away_the_score_points_at_the_mean(backend):
     _, data = noised(np.float64, 1.0)
     x = np.full((1, 20), 1e3)
