@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
+from corelib._types import ArrayLike
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import check_empty
 

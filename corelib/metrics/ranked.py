@@ -1,10 +1,10 @@
 """Metrics of ranked lists: discounted gain, average precision, reciprocal rank, what stands above rank k, and more."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_positive, check_real
+from corelib._types import ArrayLike
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_scores,

@@ -1,10 +1,10 @@
 """What several samples per problem are worth: success within k tries, and the best of n by a score."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_int
+from corelib._types import ArrayLike
 from corelib.metrics._inputs import as_scores, check_reduce
 
 _MOST = 2**31
