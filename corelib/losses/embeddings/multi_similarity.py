@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
+from corelib._tensors import check_divisor
 from corelib._types import TensorOrArray
 from corelib.engines.multi_similarity import kept_pairs, multi_similarity
 from corelib.losses.embeddings._batch import check_classes, check_references
@@ -98,7 +99,8 @@ def multi_similarity_loss(
     """
     labels = check_classes(embeddings, labels)
     reference_labels = check_references(references, reference_labels, embeddings)
-    alpha, beta = check_positive(alpha, "alpha"), check_positive(beta, "beta")
+    alpha = check_divisor(alpha, "alpha", embeddings.dtype)
+    beta = check_divisor(beta, "beta", embeddings.dtype)
     base = check_real(base, "base")
     epsilon = None if epsilon is None else check_real(epsilon, "epsilon")
     grad = torch.is_grad_enabled()
