@@ -24,6 +24,8 @@ def as_numbers(value: object, name: str) -> np.ndarray:
         raise TypeError(
             f"{name} must be an array or a list of numbers; got {type(value).__name__}: {error}"
         ) from error
+    if not array.ndim and array.dtype.kind in "OSU":
+        raise TypeError(f"{name} must be an array or a list of numbers; got {type(value).__name__}")
     if array.dtype == np.float16:
         return array.astype(np.float32)
     if array.dtype.itemsize not in _NATIVE.get(array.dtype.kind, ()):
