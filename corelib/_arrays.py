@@ -18,7 +18,7 @@ def as_numbers(value: object, name: str) -> np.ndarray:
         array = _of_tensor(value) if _is_tensor(value) else np.asarray(value)
     except ValueError as error:
         raise ValueError(
-            f"{name} must be an array or nested lists of equal length (ragged queries go flat, with indptr): {error}"
+            f"{name} must be an array or nested lists of equal length (ragged ones go flat, with indptr where there is one): {error}"
         ) from error
     except (TypeError, RuntimeError) as error:
         raise TypeError(
