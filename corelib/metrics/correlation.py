@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from corelib._types import ArrayLike
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import as_scores, check_empty
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice
+from corelib._types import ArrayLike
 from corelib.metrics._inputs import check_empty, check_reduce, reduced
 from corelib.metrics._names import parse_names
 

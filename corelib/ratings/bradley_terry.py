@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corelib._checks import check_int, check_real
+from corelib._types import ArrayLike
 from corelib.ratings._arrays import check_indices, check_reals
 
 
@@ -28,11 +29,11 @@ class BradleyTerryModel:
 
 
 def fit_bradley_terry(
-    winner,
-    loser,
+    winner: ArrayLike,
+    loser: ArrayLike,
     players: int,
     *,
-    weight=None,
+    weight: ArrayLike | None = None,
     precision: float = 1e-3,
     tolerance: float = 1e-10,
     max_iterations: int = 100,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corelib._checks import check_positive, check_real
+from corelib._types import ArrayLike
 from corelib.engines import ratings as engine
 from corelib.ratings._arrays import check_indices, check_range, check_reals
 
@@ -32,12 +33,12 @@ class GlickoRatings:
 
 
 def glicko2_period(
-    rating,
-    deviation,
-    volatility,
-    player,
-    opponent,
-    score,
+    rating: ArrayLike,
+    deviation: ArrayLike,
+    volatility: ArrayLike,
+    player: ArrayLike,
+    opponent: ArrayLike,
+    score: ArrayLike,
     *,
     tau: float = 0.5,
     max_deviation: float = 350.0,
