@@ -1,9 +1,11 @@
 """Checks of tensor arguments, once: each error names the argument, what it was and what is allowed.
 
-Values are looked at where a function uses them; checks of shapes, dtypes and devices come first.
+Values are looked at where a function uses them; checks of shapes, dtypes and devices come first. In a traced graph
+(``torch.compile``) checks of values are nodes that raise a RuntimeError with a shorter message: to look would end the graph.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -37,15 +39,38 @@ def check_tensor(value: object, name: str, *, ndim: int | tuple[int, ...], half:
     return value
 
 
+def traced(holds: Callable[[], Tensor], message: str) -> bool:
+    """Whether a graph is being traced; if so, whether it ``holds`` is asked when the graph runs."""
+    if not torch.compiler.is_compiling():
+        return False
+    torch._assert_async(holds(), message)
+    return True
+
+
 def check_finite(value: Tensor, name: str) -> Tensor:
     """``value`` if every entry is finite, else a ``ValueError`` that counts the others."""
-    if bool(value.detach().sum().isfinite()):  # one pass: a NaN or an infinity would have spread
+    if traced(lambda: value.detach().isfinite().all(), f"{name} must be finite"):
+        return value
+    if math.isfinite(value.detach().sum().item()):  # one pass: a NaN or an infinity would have spread
         return value
     finite = torch.isfinite(value.detach())
     if not bool(finite.all()):
         raise ValueError(
             f"{name} must be finite; {int((~finite).sum())} of {value.numel()} entries are NaN or infinite"
         )
+    return value
+
+
+def check_bounded(value: Tensor, name: str, largest: float) -> Tensor:
+    """``value`` if its entries are finite and none exceeds ``largest``."""
+    if value.numel() == 0 or traced(
+        lambda: (value.detach().abs() <= largest).all(), f"{name} must not exceed {largest:g}"
+    ):
+        return value
+    found = value.detach().abs().amax().item()
+    if not found <= largest:  # nor is NaN
+        check_finite(value, name)
+        raise ValueError(f"{name} must not exceed {largest:g}; got {found}")
     return value
 
 
@@ -98,10 +123,18 @@ def check_rows(x: object, name: str) -> Tensor:
 
 
 def check_shaped(
-    value: object, name: str, x: Tensor, shape: tuple[int | None, ...], x_name: str = "x"
+    value: object,
+    name: str,
+    x: Tensor,
+    shape: tuple[int | None, ...],
+    x_name: str = "x",
+    *,
+    finite: bool = True,
 ) -> Tensor:
-    """``value`` if it is a finite tensor of the dtype and device and of ``shape`` (None: any length)."""
-    tensor = check_finite(check_tensor(value, name, ndim=len(shape)), name)
+    """``value`` if it is a tensor of the dtype and device of ``x``, of ``shape`` (None: any length), and ``finite``."""
+    tensor = check_tensor(value, name, ndim=len(shape))
+    if finite:
+        check_finite(tensor, name)
     check_same(x, x_name, tensor, name)
     if any(want is not None and got != want for got, want in zip(tensor.shape, shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "")
@@ -131,10 +164,12 @@ def check_binary_like(value: object, name: str, other: Tensor, other_name: str) 
     if value.dtype == torch.bool:
         return value
     ones = value == 1
-    wrong = ~(ones | (value == 0))
-    if bool(wrong.any()):
+    right = ones | (value == 0)
+    if traced(right.all, f"{name} must hold zeros and ones"):
+        return ones
+    if not bool(right.all()):
         raise ValueError(
-            f"{name} must hold zeros and ones; {int(wrong.sum())} of {value.numel()} entries are neither"
+            f"{name} must hold zeros and ones; {int((~right).sum())} of {value.numel()} entries are neither"
         )
     return ones
 
@@ -158,7 +193,7 @@ def check_mask_like(value: object, name: str, other: Tensor, other_name: str) ->
 def check_integers(
     value: object, name: str, other: Tensor, other_name: str, *, shape: tuple[int, ...] | None = None
 ) -> Tensor:
-    """``value``, of any integer dtype, as int64 on the device of ``other``, of ``shape`` if given."""
+    """``value``, of any integer dtype, as contiguous int64 on the device of ``other``, of ``shape`` if given."""
     _check_is_tensor(value, name)
     if value.dtype not in INTEGERS:
         raise TypeError(f"{name} must hold integers; got {dtype_name(value)}")
@@ -167,11 +202,13 @@ def check_integers(
         raise ValueError(f"{name} must have shape {shape}; got {tuple(value.shape)}")
     if value.dtype == torch.uint64 and bool((value.view(torch.int64) < 0).any()):
         raise ValueError(f"{name} must be below 2**63; at least one entry is not")
-    return value.long()
+    return value.long().contiguous()
 
 
 def check_range(value: Tensor, name: str, below: int) -> Tensor:
     """``value`` if its integers lie in 0..below - 1."""
+    if traced(lambda: ((value >= 0) & (value < below)).all(), f"{name} must lie in 0..{below - 1}"):
+        return value
     if value.numel():
         low, high = (int(v) for v in value.aminmax())
         if low < 0 or high >= below:
@@ -186,6 +223,11 @@ def check_indptr(value: object, name: str, other: Tensor, other_name: str) -> Te
         raise ValueError(
             f"{name} must be 1-dimensional with at least 2 entries; got shape {tuple(value.shape)}"
         )
+    if traced(
+        lambda: (value[0] == 0) & (value[-1] == len(other)) & (value.diff() >= 0).all(),
+        f"{name} must run from 0 to the length of {other_name} and not fall",
+    ):
+        return value
     if int(value[0]) != 0 or int(value[-1]) != len(other):
         raise ValueError(
             f"{name} must run from 0 to the length of {other_name}, {len(other)}; got {int(value[0])}..{int(value[-1])}"

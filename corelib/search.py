@@ -5,7 +5,15 @@ from torch import Tensor
 
 from corelib._checks import check_choice, check_int, check_real
 from corelib._front_end import front_end
-from corelib._tensors import check_finite, check_integers, check_range, check_same, check_tensor
+from corelib._tensors import (
+    check_exponent,
+    check_integers,
+    check_matrix,
+    check_range,
+    check_same,
+    longest_row,
+)
+from corelib._types import TensorOrArray
 from corelib.engines.nearest import top_products
 
 __all__ = ["hard_negatives", "top_inner_products"]
@@ -13,8 +21,8 @@ __all__ = ["hard_negatives", "top_inner_products"]
 
 @front_end("queries", "keys", "exclude")
 def top_inner_products(
-    queries: Tensor, keys: Tensor, k: int, *, exclude: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+    queries: TensorOrArray, keys: TensorOrArray, k: int, *, exclude: TensorOrArray | None = None
+) -> tuple[TensorOrArray, TensorOrArray]:
     """The k keys with the largest inner products with each query; among equals, the lowest index first.
 
     Parameters
@@ -36,7 +44,8 @@ def top_inner_products(
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype, shape, device or range than stated, or is not finite.
+        If an argument has another type, dtype, shape, device or range than stated, is not finite, or the products
+        overflow.
 
     Notes
     -----
@@ -62,9 +71,9 @@ def top_inner_products(
 
 @front_end("queries", "keys", "positives", "exclude")
 def hard_negatives(
-    queries: Tensor,
-    keys: Tensor,
-    positives: Tensor,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
+    positives: TensorOrArray,
     k: int,
     *,
     rule: str = "none",
@@ -72,8 +81,8 @@ def hard_negatives(
     skip: int = 0,
     stride: int = 1,
     pool: int = 50,
-    exclude: Tensor | None = None,
-) -> Tensor:
+    exclude: TensorOrArray | None = None,
+) -> TensorOrArray:
     """k hard negatives of each query: high-scored keys that a rule does not suspect of being answers.
 
     The ``pool`` best keys other than the query's positive are ranked; the first ``skip`` are dropped; the rule drops
@@ -166,17 +175,14 @@ def _strided(usable: Tensor, stride: int) -> Tensor:
 
 
 def _check_pair(queries: object, keys: object) -> None:
-    for value, name in ((queries, "queries"), (keys, "keys")):
-        check_finite(check_tensor(value, name, ndim=2), name)
-        if 0 in value.shape:
-            raise ValueError(
-                f"{name} must have at least one row and one column; got shape {tuple(value.shape)}"
-            )
+    check_matrix(queries, "queries"), check_matrix(keys, "keys")
     check_same(queries, "queries", keys, "keys")
     if queries.shape[1] != keys.shape[1]:
         raise ValueError(
             f"queries and keys must have the same number of columns; got {queries.shape[1]} and {keys.shape[1]}"
         )
+    largest = longest_row(queries.detach(), "queries") * longest_row(keys.detach(), "keys")
+    check_exponent(largest, queries.dtype, "queries and keys", "their inner products")
 
 
 def _check_exclude(exclude: object, queries: Tensor, keys: Tensor) -> Tensor | None:

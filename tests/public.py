@@ -1,11 +1,14 @@
 """One table of the public functions, each with ordinary arguments, and the results as plain numbers."""
 
+import contextlib
 import inspect
 import warnings
+from unittest import mock
 
 import numpy as np
 
 from corelib import losses, metrics, ratings, score, search
+from corelib.engines import route
 
 rng = np.random.default_rng(0)
 SCORES, LABELS = rng.normal(size=6), np.array([0, 1, 1, 0, 1, 0])
@@ -177,3 +180,12 @@ def call(function, kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return flat(function(**kwargs))
+
+
+@contextlib.contextmanager
+def backend_choices():
+    """Collects the choices between kernels and plain torch that are made inside: none, if no kernel was in reach."""
+    with mock.patch.object(route, "use_torch", wraps=route.use_torch) as choice:
+        choices = []
+        choice.side_effect = lambda device: choices.append(device) or mock.DEFAULT
+        yield choices

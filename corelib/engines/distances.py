@@ -1,55 +1,26 @@
-"""Distances of embeddings, which no offset and no near duplicate spoils, and functions of an anchor's row of products."""
-
-from collections.abc import Callable
+"""Distances of embeddings, which no offset, no near duplicate and no row of zeros spoils, and their derivatives."""
 
 import torch
 from torch import Tensor
 
-from corelib._tensors import check_finite, dtype_name
-from corelib.engines.strips import in_tiles, strips
+from corelib._tensors import check_bounded, dtype_name
 
 LARGEST = 1e140  # its square, summed over dimensions and pairs, is still finite
 _CLOSE = 1e-6  # squared distances below this share of the squared norms are taken from differences
 _CLOSE_BYTES = 4 << 20
 _SHORTEST = 1e-12  # the derivative of a shorter row's direction is taken as 0
 
-RowFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def by_anchor(
-    function: RowFunction,
-    embeddings: Tensor,
-    labels: Tensor,
-    references: Tensor | None,
-    reference_labels: Tensor | None,
-) -> Tensor:
-    """``function(products, positive, negative)`` of each strip of rows, one below the other.
-
-    The products are float64 inner products of the embeddings with the references, or with each other if there are none.
-    The boolean masks tell pairs of one class from pairs of two; an anchor with itself is in neither.
-    """
-    points, targets, target_labels = embeddings.double(), None, labels
-    if references is not None:
-        check_magnitude(references, "references")
-        targets, target_labels = references.double(), reference_labels
-
-    def of_strip(points: Tensor, start: int, stop: int) -> Tensor:
-        positive = labels[start:stop, None] == target_labels
-        negative = ~positive
-        if targets is None:
-            positive.diagonal(offset=start).fill_(False)
-        return function(points[start:stop] @ (points if targets is None else targets).T, positive, negative)
-
-    return in_tiles(of_strip, points, strips(len(labels), len(target_labels), points))
-
 
 def check_magnitude(value: Tensor, name: str) -> Tensor:
     """``value`` if it is finite and small enough for squared distances."""
-    largest = value.detach().abs().max().item()
-    if not largest <= LARGEST:
-        check_finite(value, name)
-        raise ValueError(f"{name} must not exceed {LARGEST:g}; got {largest}")
-    return value
+    return check_bounded(value, name, LARGEST)
+
+
+def rounded_number(loss: float, like: Tensor) -> Tensor:
+    """``loss`` in the dtype of ``like``, if it fits."""
+    if not abs(loss) <= torch.finfo(like.dtype).max:
+        return rounded(like.new_tensor(loss, dtype=torch.float64), like.dtype)
+    return like.new_tensor(loss)
 
 
 def rounded(loss: Tensor, dtype: torch.dtype) -> Tensor:
@@ -64,9 +35,11 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     """Squared Euclidean distances of float64 rows: a matrix product, and differences where that would cancel."""
     scale = a.square().sum(1)[:, None] + b.square().sum(1)
     squared = torch.addmm(scale, a, b.T, alpha=-2)
-    rows = max(1, _CLOSE_BYTES // (8 * a.shape[1]))
-    for i, j in (part.unbind(1) for part in (squared <= scale.mul_(_CLOSE)).nonzero().split(rows)):
-        squared[i, j] = (a[i] - b[j]).square().sum(1)
+    i, j = (squared <= scale.mul_(_CLOSE)).nonzero().unbind(1)
+    height = max(1, _CLOSE_BYTES // (8 * a.shape[1]))
+    for start in range(0, i.shape[0], height):
+        part = i[start : start + height], j[start : start + height]
+        squared[part] = (a[part[0]] - b[part[1]]).square_().sum(1)
     return squared
 
 

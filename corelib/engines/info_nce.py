@@ -62,7 +62,7 @@ def _loss(
     _check_lengths(queries, keys, hard_negatives, 1 / temperature + abs(beta))
     if labels is not None:
         check_range(labels, "labels", len(keys))
-    own = torch.arange(len(queries), device=queries.device) if labels is None else labels.contiguous()
+    own = torch.arange(queries.shape[0], device=queries.device) if labels is None else labels.contiguous()
     hard = None if hard_negatives is None else hard_negatives.detach()
     candidates = Candidates(queries.detach(), keys.detach(), own, hard, key_ids, mask, hard_mask)
     needs = (need_queries, need_keys, need_hard)
@@ -91,6 +91,10 @@ _info_nce = Operator("corelib::info_nce", _loss, fake=_fake, setup_context=keep_
 
 
 def _check_lengths(queries: Tensor, keys: Tensor, hard_negatives: Tensor | None, steep: float) -> None:
+    if hard_negatives is None:
+        bound = torch.linalg.vector_norm(queries).item() * torch.linalg.vector_norm(keys).item()
+        if max(bound, 1.0) * steep <= torch.finfo(queries.dtype).max:
+            return
     names, longest = "queries and keys", longest_row(keys, "keys")
     if hard_negatives is not None:
         names = "queries, keys and hard_negatives"
@@ -109,7 +113,7 @@ def _one_way(
     needs: Needs,
 ) -> Result:
     """The mean loss of the queries among the keys, and its gradients (empty unless needed)."""
-    n = len(candidates.queries)
+    n = candidates.queries.shape[0]
     own = candidates.own.numpy()
     losses, scales = np.empty(n), np.empty(n)
     gradients = candidates.no_gradients(*needs)

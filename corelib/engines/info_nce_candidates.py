@@ -33,7 +33,7 @@ class Candidates:
 
         A pair that is left out is minus infinity; ``leave_out_ids(strip, start, stop)`` sees to those of equal id.
         """
-        n, m = len(self.queries), len(self.keys)
+        n, m = self.queries.shape[0], self.keys.shape[0]
         hard = 0 if self.hard_negatives is None else self.hard_negatives.shape[1]
         blocks = strips(n, m + hard, self.queries)
         buffer = self.queries.new_empty(blocks[0][1], m + hard)
@@ -65,13 +65,14 @@ class Candidates:
         """Add those of a strip: ``scale`` (rows, 1) times ``weights`` is the derivative by its similarities."""
         grad_queries, grad_keys, grad_hard = gradients
         scaled = self.queries[start:stop] * scale
-        of_keys, of_hard = weights[:, : len(self.keys)], weights[:, len(self.keys) :]
-        if len(grad_queries):
+        m = self.keys.shape[0]
+        of_keys, of_hard = weights[:, :m], weights[:, m:]
+        if grad_queries.numel():
             block = torch.mm(of_keys, self.keys, out=grad_queries[start:stop])
             if self.hard_negatives is not None:
                 block += torch.bmm(of_hard[:, None, :], self.hard_negatives[start:stop])[:, 0]
             block *= scale
-        if len(grad_keys):
+        if grad_keys.numel():
             grad_keys.addmm_(of_keys.T, scaled)
-        if len(grad_hard):
+        if grad_hard.numel():
             torch.mul(of_hard[:, :, None], scaled[:, None, :], out=grad_hard[start:stop])

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from corelib.engines.distances import MEASURES, check_magnitude
@@ -36,10 +35,11 @@ class LabelledPairs:
 
     def no_gradients(self, needs: Needs) -> Gradients:
         """Gradients to add to, empty unless needed; both are one where the batch meets itself."""
-        rows = torch.zeros_like(self.points) if needs[0] else self.points.new_empty(0)
-        if self.itself:
-            return rows, rows
-        return rows, torch.zeros_like(self.targets) if needs[1] else self.targets.new_empty(0)
+        rows, targets = (
+            value.new_zeros(value.shape if needed else 0)
+            for value, needed in zip((self.points, self.targets), needs, strict=True)
+        )
+        return rows, rows if self.itself else targets
 
     def add_gradients(
         self, rows: slice, columns: slice, slopes: Tensor, distances: Tensor, gradients: Gradients
@@ -47,9 +47,9 @@ class LabelledPairs:
         """Those for derivatives ``slopes`` by the distances of the rows and columns; both are used up."""
         a, b = self.points[rows], self.targets[columns]
         weights = self.measure.weights(slopes, distances)
-        if len(gradients[0]):
+        if gradients[0].numel():
             gradients[0][rows] += self.measure.gradient(weights, a, b)
-        if len(gradients[1]):
+        if gradients[1].numel():
             gradients[1][columns] += self.measure.gradient(weights.T, b, a)
 
     def pulled_back(self, gradients: Gradients, needs: Needs, factor: float = 1.0) -> Gradients:

@@ -1,31 +1,78 @@
 """The score of Gaussians of equal width on many points: a softmax-weighted mean of the points, never all weights."""
 
 import torch
+from torch import Tensor
 
 from corelib.engines import mixtures_torch
-from corelib.engines.route import Operator, refuse, takes_torch
+from corelib.engines.route import Operator, outside_autocast, refuse, takes_torch
 from corelib.kernels import mixture
+
+_SAMPLE = 1024  # points that decide where the middle of the data is
+
+
+class Points:
+    """Weighted points, prepared once for any number of evaluations; ``log_weights`` are float64."""
+
+    def __init__(self, data: Tensor, log_weights: Tensor) -> None:
+        self.data = data.detach().contiguous()
+        self._tensors = (self.data, _centre(self.data), log_weights)
+        self._prepared: dict[bool, Tensor] = {}
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_prepared": {}}
+
+    def score(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Score (B, d) and float64 log of the softmax's denominator (B,), by float64 ``sigma`` (B,)."""
+        return _empirical_score(x, sigma, *self._tensors, self._prepare(takes_torch(x)))
+
+    def _prepare(self, for_torch: bool) -> Tensor:
+        """What an implementation reads besides the points: for torch a number, for the kernels a packed copy."""
+        if for_torch not in self._prepared:
+            if torch.compiler.is_compiling():
+                return _radius(*self._tensors[:2]) if for_torch else self._tensors[0].new_empty(0)
+            with torch.inference_mode(False):  # later calls may need it for a backward pass
+                self._prepared[for_torch] = (
+                    _radius(*self._tensors[:2]) if for_torch else _pack(*self._tensors)
+                )
+        return self._prepared[for_torch]
+
+
+def _centre(data: Tensor) -> Tensor:
+    """A point amid the data; the median, because an outlier would drag the mean away from all the others."""
+    return data[:: max(1, len(data) // _SAMPLE)].median(0).values.to(torch.float64)
+
+
+def _radius(data: Tensor, centre: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(data - centre, dim=1).max()
+
+
+def _pack(data: Tensor, centre: Tensor, log_weights: Tensor) -> Tensor:
+    return torch.from_numpy(mixture.pack(data.numpy(), centre.numpy(), log_weights.numpy()))
 
 
 def _forward(
-    x: torch.Tensor, data: torch.Tensor, sigma: torch.Tensor, log_weights: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    x: Tensor, sigma: Tensor, data: Tensor, centre: Tensor, log_weights: Tensor, prepared: Tensor
+) -> tuple[Tensor, Tensor]:
     """Score (B, d) and float64 log of the softmax's denominator (B,)."""
-    return (mixtures_torch.forward if takes_torch(x) else _compiled)(x.detach(), data, sigma, log_weights)
+    function = mixtures_torch.forward if prepared.ndim == 0 else _compiled
+    return function(x.detach(), sigma, data, centre, log_weights, prepared)
 
 
 def _vjp(
-    x: torch.Tensor,
-    data: torch.Tensor,
-    sigma: torch.Tensor,
-    log_weights: torch.Tensor,
-    score: torch.Tensor,
-    log_total: torch.Tensor,
-    grad: torch.Tensor,
-) -> torch.Tensor:
-    """The Jacobian of the score times ``grad``; the Jacobian is symmetric."""
-    function = mixtures_torch.vjp if takes_torch(x) else _compiled_vjp
-    return function(x, data, sigma, log_weights, score, log_total, grad)
+    x: Tensor,
+    sigma: Tensor,
+    data: Tensor,
+    centre: Tensor,
+    log_weights: Tensor,
+    prepared: Tensor,
+    score: Tensor,
+    log_total: Tensor,
+    grad: Tensor,
+) -> Tensor:
+    """The Jacobian ``(Cov_w(y) / sigma^2 - I) / sigma^2``, which is symmetric, times ``grad``, (B, d)."""
+    function = mixtures_torch.vjp if prepared.ndim == 0 else _compiled_vjp
+    with outside_autocast(x):
+        return function(x.detach(), sigma, data, centre, log_weights, prepared, score, log_total, grad)
 
 
 def _setup_context(ctx, inputs, output) -> None:
@@ -35,20 +82,21 @@ def _setup_context(ctx, inputs, output) -> None:
 
 def _backward(ctx, grad_score, grad_log_total):
     """Differentiable itself where only the log-density was used, whose gradient is the score."""
-    x, data, sigma, log_weights, score, log_total = ctx.saved_tensors
+    *inputs, score, log_total = ctx.saved_tensors
+    x = inputs[0]
     grad = None
     if grad_score is not None:
-        grad = _score_vjp(x, data, sigma, log_weights, score, log_total, grad_score)
+        grad = _score_vjp(*inputs, score, log_total, grad_score)
     if grad_log_total is not None:
         along_score = grad_log_total.to(x.dtype)[:, None] * score
         grad = along_score if grad is None else grad + along_score
-    return grad, None, None, None
+    return grad, None, None, None, None, None
 
 
-empirical_score = Operator(
+_empirical_score = Operator(
     "corelib::empirical_score",
     _forward,
-    fake=lambda x, data, sigma, _: (_like(x), torch.empty_like(sigma)),
+    fake=lambda x, sigma, *_: (_like(x), torch.empty_like(sigma)),
     setup_context=_setup_context,
     backward=_backward,
 )
@@ -61,28 +109,24 @@ _score_vjp = Operator(
 )
 
 
-def _like(x: torch.Tensor) -> torch.Tensor:
+def _like(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _compiled(x, data, sigma, log_weights) -> tuple[torch.Tensor, torch.Tensor]:
-    """Score (B, d) in the dtype of ``x``, and the float64 log of the softmax's denominator (B,)."""
-    score = torch.empty_like(x, memory_format=torch.contiguous_format)
-    log_total = torch.empty_like(sigma)
-    mixture.empirical_score(*_arrays(x, data, sigma, log_weights), score.numpy(), log_total.numpy())
+def _compiled(x, sigma, *points) -> tuple[Tensor, Tensor]:
+    score, log_total = _like(x), torch.empty_like(sigma)
+    mixture.empirical_score(*_arrays(x, sigma, *points), score.numpy(), log_total.numpy())
     return score, log_total
 
 
-def _compiled_vjp(x, data, sigma, log_weights, score, log_total, grad) -> torch.Tensor:
-    """The symmetric Jacobian ``(Cov_w(y) / sigma^2 - I) / sigma^2`` times ``grad``, (B, d)."""
-    result = torch.empty_like(x, memory_format=torch.contiguous_format)
-    rest = (t.contiguous().numpy() for t in (score, log_total, grad))
-    mixture.empirical_score_vjp(*_arrays(x, data, sigma, log_weights), *rest, result.numpy())
+def _compiled_vjp(x, sigma, data, centre, log_weights, packed, *rest) -> Tensor:
+    result = _like(x)
+    rest = (t.contiguous().numpy() for t in rest)
+    mixture.empirical_score_vjp(*_arrays(x, sigma, data, centre, log_weights, packed), *rest, result.numpy())
     return result
 
 
-def _arrays(x, data, sigma, log_weights) -> tuple:
-    x, data = (t.detach().contiguous() for t in (x, data))
-    centre = data.mean(0, dtype=torch.float64)
-    radius = float(torch.linalg.vector_norm(data - centre, dim=1).max())
-    return x.numpy(), data.numpy(), centre.numpy(), radius, sigma.numpy(), log_weights.numpy()
+def _arrays(x, sigma, data, centre, log_weights, packed) -> tuple:
+    data = data.contiguous()
+    packed = packed if packed.numel() else _pack(data, centre, log_weights)
+    return tuple(t.numpy() for t in (x.contiguous(), data, centre, log_weights, packed, sigma))

@@ -97,10 +97,10 @@ def _compiled(
     anchors, anchor_classes = (grouped, classes) if itself else (embeddings, labels)
     first = torch.searchsorted(classes, anchor_classes).numpy()
     last = torch.searchsorted(classes, anchor_classes, right=True).numpy()
-    of_grouped = torch.zeros_like(grouped) if need_references else grouped.new_empty(0)
+    of_grouped = grouped.new_zeros(grouped.shape if need_references else 0)
     of_anchors = of_grouped
     if not itself:
-        of_anchors = torch.zeros_like(anchors) if need_embeddings else anchors.new_empty(0)
+        of_anchors = anchors.new_zeros(anchors.shape if need_embeddings else 0)
     losses = np.empty(n)
     for start, stop, strip in product_strips(anchors, grouped):
         rows = slice(None) if itself else slice(start, stop)

@@ -7,18 +7,26 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from corelib.engines.distances import rounded
-from corelib.engines.labelled_pairs import Gradients, LabelledPairs, labelled_loss
+from corelib.engines.distances import rounded, rounded_number
+from corelib.engines.labelled_pairs import Gradients, LabelledPairs, Needs, labelled_loss
 from corelib.engines.strips import strips
 
 
 class Strip(NamedTuple):
-    """A range of rows, distances, and what the positive and the negative pairs have in excess of their margin."""
+    """Pairs of a range of rows with a range of columns; those of one class lie in a ``band`` of these columns.
 
-    start: int
-    stop: int
+    ``sides`` are what the pairs of the band have in excess of the margin of positives, and all pairs in that of negatives.
+    """
+
+    rows: slice
+    columns: slice
+    band: slice
     distances: Tensor
     sides: tuple[Tensor, Tensor]
+
+    def within(self, matrix: Tensor) -> Tensor:
+        """The columns of the band."""
+        return matrix[:, self.band.start - self.columns.start : self.band.stop - self.columns.start]
 
 
 def _loss(
@@ -37,33 +45,35 @@ def _loss(
     """The loss, or that of each anchor for "none", and the gradients (empty unless needed; always for "none")."""
     pairs = _Pairs(embeddings, labels, references, reference_labels, near, far, measure, power)
     each, needs = reduction == "none", (need_embeddings, need_references)
-    costs = pairs.points.new_zeros((2, len(labels)))
+    costs = pairs.points.new_zeros((2, labels.shape[0]))
     active = [0, 0]
     factors = _shares(*pairs.counts()) if reduction == "mean" else (1.0, 1.0)
     wanted = any(needs) and not each
     gradients = [pairs.no_gradients(needs) for _ in costs] if wanted else [pairs.no_gradients((False, False))]
+    late = False
     for strip in pairs.strips():
         pairs.add_costs(strip, costs, each)
-        late = reduction == "active"
-        if late:
+        if reduction == "active":
             active = [
                 a + pairs.times * int(side.count_nonzero())
                 for a, side in zip(active, strip.sides, strict=True)
             ]
             factors = _shares(*active)
-            late = strip.stop - strip.start < len(labels)  # the factors are not known before the last strip
-        if wanted:
-            slopes = pairs.slopes(strip)
-            if not late:
-                slopes = [slopes[0].mul_(factors[0]).add_(slopes[1], alpha=factors[1])]
-            for slope, gradient in zip(slopes, gradients, strict=False):
-                pairs.add_gradients_of(strip, slope, gradient)
+            late = (
+                strip.rows.stop - strip.rows.start < labels.shape[0]
+            )  # factors are known after the last strip
+        if wanted and late:
+            pairs.add_gradients_of_sides(strip, gradients)
+        elif wanted:
+            pairs.add_gradients_of(strip, factors, None, gradients[0])
     if each:
-        return rounded(costs.sum(0), embeddings.dtype), *pairs.pulled_back(gradients[0], (False, False))
+        losses = torch.empty_like(costs[0])
+        losses[pairs.order] = costs.sum(0)
+        return rounded(losses, embeddings.dtype), *pairs.pulled_back(gradients[0], (False, False))
     if wanted and late:
         gradients = [[factors[0] * p + factors[1] * q for p, q in zip(*gradients, strict=True)]]
     total = sum(factor * math.fsum(side) for factor, side in zip(factors, costs.tolist(), strict=True))
-    loss = rounded(costs.new_tensor(pairs.times * total), embeddings.dtype)
+    loss = rounded_number(pairs.times * total, embeddings)
     return loss, *pairs.pulled_back(gradients[0], needs, pairs.times)
 
 
@@ -85,10 +95,7 @@ def _gradients(
     needs = (need_embeddings, need_references)
     gradients = pairs.no_gradients(needs)
     for strip in pairs.strips():
-        slopes = pairs.slopes(strip)
-        pairs.add_gradients_of(
-            strip, slopes[0].add_(slopes[1]).mul_(pairs.of_both(upstream, strip)), gradients
-        )
+        pairs.add_gradients_of(strip, (1.0, 1.0), upstream[pairs.order], gradients)
     return pairs.pulled_back(gradients, needs)
 
 
@@ -101,58 +108,84 @@ contrastive = labelled_loss("corelib::contrastive", _loss, _gradients)
 
 
 class _Pairs(LabelledPairs):
-    """The pairs of anchors with each other, or with references.
+    """The pairs of anchors with each other, or with references, all of them in the order of their classes.
 
     Pairs of anchors have no order: a strip of rows meets only the columns from its first row on, and what it costs counts
     for both.
     """
 
     def __init__(self, embeddings, labels, references, reference_labels, near, far, measure, power) -> None:
-        super().__init__(embeddings, labels, references, reference_labels, measure)
+        labels, self.order = labels.sort(stable=True)
+        self.reference_order = self.order
+        if references is not None:
+            reference_labels, self.reference_order = reference_labels.sort(stable=True)
+            references = references[self.reference_order]
+        super().__init__(embeddings[self.order], labels, references, reference_labels, measure)
+        self.first = torch.searchsorted(self.target_labels, labels)
+        self.last = torch.searchsorted(self.target_labels, labels, right=True)
         self.times = 2 if self.itself else 1
         self.near, self.far, self.power = near, far, power
 
     def counts(self) -> tuple[int, int]:
         """How many positive and negative ordered pairs there are."""
-        ordered = self.target_labels.sort().values
-        right = torch.searchsorted(ordered, self.labels, right=True)
-        positive = int((right - torch.searchsorted(ordered, self.labels)).sum()) - self.itself * len(
-            self.labels
-        )
-        return positive, len(self.labels) * (len(ordered) - self.itself) - positive
+        n, m = self.labels.shape[0], self.target_labels.shape[0]
+        positive = int((self.last - self.first).sum()) - self.itself * n
+        return positive, n * (m - self.itself) - positive
 
     def strips(self) -> Iterator[Strip]:
-        for start, stop in strips(len(self.points), len(self.targets), self.points):
-            rows, columns = slice(start, stop), slice(start if self.itself else 0, None)
+        n, m = self.labels.shape[0], self.target_labels.shape[0]
+        several = min(8, max(1, n // 128)) if self.itself else 1  # the more, the less below the diagonal
+        for start, stop in strips(n, m, self.points, several):
+            rows, columns = slice(start, stop), slice(start if self.itself else 0, m)
+            band = slice(start if self.itself else int(self.first[start]), int(self.last[stop - 1]))
             distances = self.measure.values(self.points[rows], self.targets[columns])
-            positive = self.labels[rows, None] == self.target_labels[columns]
-            excess = torch.where(positive, distances - self.near, self.far - distances).clamp_min_(0)
+            strip = Strip(rows, columns, band, distances, ())
+            positive = self.labels[rows, None] == self.target_labels[band]
+            of_positive = torch.where(positive, strip.within(distances) - self.near, 0).clamp_min_(0)
+            of_negative = (self.far - distances).clamp_min_(0)
+            strip.within(of_negative).masked_fill_(positive, 0)
             if self.itself:  # a pair stands in the square twice, a row meets itself
-                excess[:, : stop - start].triu_(1)
-            of_positive = torch.where(positive, excess, 0)
-            yield Strip(start, stop, distances, (of_positive, excess.sub_(of_positive)))
+                for side in (of_positive, of_negative):
+                    side[:, : stop - start].triu_(1)
+            yield strip._replace(sides=(of_positive, of_negative))
 
     def add_costs(self, strip: Strip, costs: Tensor, each: bool) -> None:
         """Those of a strip; a pair counts for the first of its anchors, or for both if ``each`` is asked for."""
-        for cost, excess in zip(costs, strip.sides, strict=True):
+        for cost, excess, columns in zip(costs, strip.sides, (strip.band, strip.columns), strict=True):
             excess = excess if self.power == 1 else excess.square().div_(2)
-            cost[strip.start : strip.stop] += excess.sum(1)
+            cost[strip.rows] += excess.sum(1)
             if each and self.itself:
-                cost[strip.start :] += excess.sum(0)
+                cost[columns] += excess.sum(0)
 
-    def slopes(self, strip: Strip) -> tuple[Tensor, Tensor]:
+    def add_gradients_of(
+        self, strip: Strip, factors: tuple[float, float], upstream: Tensor | None, gradients: Gradients
+    ) -> None:
+        """Those of a strip, which is used up; ``factors`` weigh its sides and ``upstream`` the anchors, if it is given."""
+        of_positive, slopes = self._slopes(strip)
+        strip.within(slopes.mul_(factors[1])).add_(of_positive, alpha=factors[0])
+        if upstream is not None:
+            of_rows = upstream[strip.rows, None]
+            slopes.mul_(of_rows + upstream[strip.columns] if self.itself else of_rows)
+        self.add_gradients(strip.rows, strip.columns, slopes, strip.distances, gradients)
+
+    def add_gradients_of_sides(self, strip: Strip, gradients: list[Gradients]) -> None:
+        """Those of either side of a strip, which is used up, to the gradients of that side."""
+        of_positive, of_negative = self._slopes(strip)
+        in_band = strip.within(strip.distances)
+        self.add_gradients(strip.rows, strip.band, of_positive, in_band, gradients[0])
+        self.add_gradients(strip.rows, strip.columns, of_negative, strip.distances, gradients[1])
+
+    def _slopes(self, strip: Strip) -> tuple[Tensor, Tensor]:
         """The derivatives of the costs by the distances, in the place of the excesses."""
         of_positive, of_negative = strip.sides
         if self.power == 1:
             of_positive.sign_(), of_negative.sign_()
         return of_positive, of_negative.neg_()
 
-    def of_both(self, upstream: Tensor, strip: Strip) -> Tensor:
-        """What ``upstream`` of each anchor gives to the pairs of a strip."""
-        rows = upstream[strip.start : strip.stop, None]
-        return rows + upstream[strip.start :] if self.itself else rows
-
-    def add_gradients_of(self, strip: Strip, slopes: Tensor, gradients: Gradients) -> None:
-        """Those for derivatives ``slopes`` by the distances of a strip, which are used up."""
-        rows, columns = slice(strip.start, strip.stop), slice(strip.start if self.itself else 0, None)
-        self.add_gradients(rows, columns, slopes, strip.distances, gradients)
+    def pulled_back(self, gradients: Gradients, needs: Needs, factor: float = 1.0) -> Gradients:
+        """As that of all labelled pairs, in the order in which the rows were given."""
+        pulled = super().pulled_back(gradients, needs, factor)
+        return tuple(
+            torch.empty_like(gradient).index_copy_(0, order, gradient) if needed else gradient
+            for gradient, order, needed in zip(pulled, (self.order, self.reference_order), needs, strict=True)
+        )

@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corelib._tensors import check_finite, dtype_name
+from corelib._tensors import (
+    check_finite,
+    dtype_name,
+)
 from corelib.engines import pair_sums_torch
 from corelib.engines.route import Operator, first_derivative_only, takes_torch
 from corelib.kernels import pairwise as kernel

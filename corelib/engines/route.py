@@ -96,6 +96,21 @@ def first_derivative_only(backward: Callable) -> Callable:
     return wrapper
 
 
+def breaks_graph(function: Callable) -> Callable:
+    """Decorator of what ``torch.compile`` is to run as it is, between two graphs.
+
+    ``torch.compiler.disable`` in its place would import the compiler together with the library.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        if torch.compiler.is_compiling():
+            return torch.compiler.disable(function)(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
 def _refusing(gradient: Tensor) -> Tensor:
     return _NoSecondDerivative.apply(gradient, torch.ones((), requires_grad=True))
 

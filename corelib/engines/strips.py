@@ -15,10 +15,10 @@ _BYTES_GPU = 64 << 20
 _MIN_ROWS = 16
 
 
-def strips(rows: int, columns: int, like: Tensor) -> list[tuple[int, int]]:
-    """Half-open row ranges that cut a ``rows`` x ``columns`` matrix into strips of the device's size."""
+def strips(rows: int, columns: int, like: Tensor, at_least: int = 1) -> list[tuple[int, int]]:
+    """Half-open row ranges that cut a ``rows`` x ``columns`` matrix into strips of the device's size, or ``at_least`` many."""
     budget = _BYTES.get(like.device.type, _BYTES_GPU)
-    height = max(_MIN_ROWS, budget // (columns * like.element_size()))
+    height = max(_MIN_ROWS, min(budget // (columns * like.element_size()), -(-rows // at_least)))
     return [(start, min(start + height, rows)) for start in range(0, rows, height)]
 
 

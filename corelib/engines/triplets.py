@@ -6,20 +6,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from corelib.engines.distances import rounded
+from corelib.engines.distances import rounded, rounded_number
 from corelib.engines.labelled_pairs import LabelledPairs, labelled_loss
-from corelib.engines.pair_sums import pair_loss
+from corelib.engines.pair_sums import pair_loss, pair_sum
 from corelib.engines.strips import strips
 
 
-def hinge_sums(
-    similarity: Tensor, positive: Tensor, negative: Tensor, margin: float, need_pos: bool, need_neg: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """For each row the sum of max(0, margin - s_p + s_n) over its triplets, and the derivatives by its s_p and its s_n."""
+def hinge_sums(similarity: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """For each row the sum of max(0, margin - s_p + s_n) over its triplets, differentiable once."""
     pos, pos_indptr = _ragged(similarity, positive)
     neg, neg_indptr = _ragged(similarity, negative)
-    groups = (None, None, pos_indptr, neg_indptr)
-    return pair_loss(pos, neg, *groups, "hinge", 1.0, margin, False, need_pos, need_neg)
+    need = similarity.requires_grad and torch.is_grad_enabled()
+    return pair_loss(pos, neg, None, None, pos_indptr, neg_indptr, "hinge", 1.0, margin, False, need, need)[0]
 
 
 def _ragged(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,12 +46,12 @@ def _loss(
         rows.append(columns)
         if any(needs):
             pairs.add_gradients(slice(start, stop), slice(None), slopes, distances, gradients)
-    costs, active, taken = torch.cat(rows).unbind(1)
+    costs, active, taken = torch.cat(rows).T.contiguous().unbind()
     if reduction == "none":
         return rounded(costs, embeddings.dtype), *pairs.pulled_back(gradients, needs)
     counts = {"mean": taken, "active": active}.get(reduction)
     count = 1 if counts is None else max(1, math.fsum(counts.tolist()))
-    loss = rounded(costs.new_tensor(math.fsum(costs.tolist()) / count), embeddings.dtype)
+    loss = rounded_number(math.fsum(costs.tolist()) / count, embeddings)
     return loss, *pairs.pulled_back(gradients, needs, 1 / count)
 
 
@@ -86,7 +84,7 @@ triplets = labelled_loss("corelib::triplets", _loss, _gradients)
 
 def _strips(pairs: LabelledPairs) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
     """Row ranges, their distances, and which of these are to positives and to negatives."""
-    for start, stop in strips(len(pairs.points), len(pairs.targets), pairs.points):
+    for start, stop in strips(pairs.points.shape[0], pairs.targets.shape[0], pairs.points):
         distances = pairs.measure.values(pairs.points[start:stop], pairs.targets)
         positive = pairs.labels[start:stop, None] == pairs.target_labels
         negative = ~positive
@@ -101,8 +99,15 @@ _Rows = tuple[Tensor, Tensor | None]
 
 
 def _all(distances: Tensor, positive: Tensor, negative: Tensor, margin: float, need: bool) -> _Rows:
-    costs, of_positive, of_negative = hinge_sums(-distances, positive, negative, margin, need, True)
+    pos, pos_indptr = _ragged(distances, positive)
+    neg, neg_indptr = _ragged(distances, negative)
     slopes = torch.zeros_like(distances)
+    if not (pos.numel() and neg.numel()):
+        return slopes.new_zeros((slopes.shape[0], 3)), slopes
+    once = slopes.new_ones(slopes.shape[0])
+    costs, of_positive, of_negative = pair_sum(
+        "hinge", pos.neg_(), neg.neg_(), None, None, pos_indptr, neg_indptr, 1.0, margin, once, need, True
+    )
     slopes[negative] = -of_negative
     active = -slopes.sum(1)  # each active triplet adds a slope of 1
     if need:

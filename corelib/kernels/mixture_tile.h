@@ -213,6 +213,7 @@ KS_INLINE void KS_TYPED(add_differences)(const KS_TYPED(targets) *y, ptrdiff_t t
         if (!keep[j - first]) continue;
         const KS_REAL *to = y->data + j * d;
         double logit = y->log_weight[j] - KS_TYPED(squared_distance)(x, to, d) / (2 * row->variance), weight = 1.0;
+        if (logit == -INFINITY) continue; /* the squared distance overflowed */
         if (logit > row->peak) {
             double fade = exp(row->peak - logit);
             for (ptrdiff_t k = 0; k < d; k++) sum[k] *= fade;
@@ -295,6 +296,7 @@ KS_INLINE void KS_TYPED(add_slopes)(const KS_TYPED(targets) *y, ptrdiff_t tile, 
         const KS_REAL *to = y->data + j * d;
         double logit = y->log_weight[j] - KS_TYPED(squared_distance)(x, to, d) / (2 * variance);
         double along = 0.0, weight = exp(logit - row->peak);
+        if (weight == 0.0) continue; /* what it multiplies may have overflowed */
         for (ptrdiff_t k = 0; k < d; k++)
             along += (((double)to[k] - (double)x[k]) - variance * (double)score[k]) * (double)grad[k];
         for (ptrdiff_t k = 0; k < d; k++)
@@ -358,24 +360,44 @@ KS_MULTIVERSION static void KS_TYPED(vjp_block)(const KS_TYPED(targets) *y, cons
 
 /* ---- all together ----------------------------------------------------------------------------------------- */
 
-/* Scores of all rows (grad NULL), or the Jacobian times grad; returns a status. */
-static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REAL *data, ptrdiff_t n, ptrdiff_t d,
-                                  const double *centre, double radius, const double *sigma, const double *log_weight,
-                                  KS_REAL *score, double *log_total, const KS_REAL *grad, KS_REAL *result) {
+/* Numbers in the packed form of n points. */
+static ptrdiff_t KS_TYPED(ks_empirical_packed)(ptrdiff_t n, ptrdiff_t d) {
+    const ptrdiff_t tiles = (n + KS_TILE - 1) / KS_TILE, strips = (d + KS_WIDTH - 1) / KS_WIDTH;
+    return tiles * KS_TILE * (d + strips * KS_WIDTH + 2);
+}
+
+/* The points with their packed form, which KS_TYPED(pack) fills. */
+static KS_TYPED(targets) KS_TYPED(unpacked)(const KS_REAL *data, ptrdiff_t n, ptrdiff_t d, const double *centre,
+                                           const double *log_weight, KS_REAL *packed) {
     KS_TYPED(targets) y = {n, d, (n + KS_TILE - 1) / KS_TILE, (d + KS_WIDTH - 1) / KS_WIDTH, data, log_weight, centre,
-                           radius, KS_DEPTH + log((double)n), NULL, NULL, NULL, NULL};
-    const ptrdiff_t padded = y.tiles * KS_TILE, width = y.strips * KS_WIDTH, blocks = (rows + KS_ROWS - 1) / KS_ROWS;
+                           0.0, KS_DEPTH + log((double)n), packed, NULL, NULL, NULL};
+    const ptrdiff_t padded = y.tiles * KS_TILE;
+    y.along = y.across + padded * d;
+    y.half_norm = y.along + padded * y.strips * KS_WIDTH;
+    y.bias = y.half_norm + padded;
+    return y;
+}
+
+static void KS_TYPED(ks_empirical_pack)(const KS_REAL *data, ptrdiff_t n, ptrdiff_t d, const double *centre,
+                                        const double *log_weight, KS_REAL *packed) {
+    KS_TYPED(targets) y = KS_TYPED(unpacked)(data, n, d, centre, log_weight, packed);
+#pragma omp parallel for schedule(static) num_threads(ks_threads())
+    for (ptrdiff_t tile = 0; tile < y.tiles; tile++) KS_TYPED(pack)(&y, tile);
+}
+
+/* Scores of all rows (grad NULL), or the Jacobian times grad; returns a status. `packed` is only read. */
+static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REAL *data, ptrdiff_t n, ptrdiff_t d,
+                                  const double *centre, const double *log_weight, KS_REAL *packed, const double *sigma,
+                                  KS_REAL *score, double *log_total, const KS_REAL *grad, KS_REAL *result) {
+    KS_TYPED(targets) y = KS_TYPED(unpacked)(data, n, d, centre, log_weight, packed);
+    const ptrdiff_t width = y.strips * KS_WIDTH, blocks = (rows + KS_ROWS - 1) / KS_ROWS;
     const size_t scratch_size = KS_ROWS * (sizeof(double) * (size_t)width + 2 * sizeof(KS_REAL) * (size_t)d);
     int failed = 0;
-    y.across = malloc(sizeof(KS_REAL) * (size_t)padded * (size_t)(d + width + 2));
-    if (y.across == NULL) return KS_NO_MEMORY;
-    y.along = y.across + padded * d;
-    y.half_norm = y.along + padded * width;
-    y.bias = y.half_norm + padded;
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (y.half_norm[i] > y.radius) y.radius = y.half_norm[i];
+    y.radius = sqrt(2 * y.radius);
 #pragma omp parallel num_threads(ks_threads())
     {
-#pragma omp for schedule(static)
-        for (ptrdiff_t tile = 0; tile < y.tiles; tile++) KS_TYPED(pack)(&y, tile);
         double *scratch = malloc(scratch_size);
 #pragma omp for schedule(dynamic, 1)
         for (ptrdiff_t block = 0; block < blocks; block++) {
@@ -393,6 +415,5 @@ static int KS_TYPED(ks_empirical)(const KS_REAL *x, ptrdiff_t rows, const KS_REA
         }
         free(scratch);
     }
-    free(y.across);
     return failed ? KS_NO_MEMORY : KS_OK;
 }

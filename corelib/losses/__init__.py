@@ -13,6 +13,8 @@ integer dtype.
 **Derivatives.** Where a docstring says "differentiable once", asking for the second derivative raises NotImplementedError.
 Temperatures and margins given as tensors of one number get their gradients, too, where the docstring names a Tensor.
 
+**torch.compile.** Checks of values become nodes of the graph, which raise a RuntimeError; most functions are one graph.
+
 **Errors.** A wrong type, dtype, shape, device or value gives a TypeError or ValueError that names the argument. No input is
 changed.
 """

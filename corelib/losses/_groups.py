@@ -12,7 +12,9 @@ def groups_of(values: Tensor, name: str, indptr: Tensor | None) -> tuple[Tensor,
         return torch.zeros(len(values), dtype=torch.int64, device=values.device), 1
     indptr = check_indptr(indptr, "indptr" if name == "scores" else f"{name}_indptr", values, name)
     groups = len(indptr) - 1
-    return torch.arange(groups, device=values.device).repeat_interleave(indptr.diff()), groups
+    return torch.arange(groups, device=values.device).repeat_interleave(
+        indptr.diff(), output_size=len(values)
+    ), groups
 
 
 def largest_by_group(values: Tensor, group: Tensor, groups: int) -> Tensor:

@@ -16,6 +16,8 @@ def reduce(losses: torch.Tensor, reduction: str) -> torch.Tensor:
     """The mean or the sum of ``losses``, or themselves for "none"; rounded alike on any number of threads."""
     if reduction == "none":
         return losses
+    if losses.numel() <= _BLOCK:
+        return losses.mean() if reduction == "mean" else losses.sum()
     total = total_of(losses)
     return (total / losses.numel() if reduction == "mean" else total).to(losses.dtype)
 

@@ -9,6 +9,8 @@ from corelib._checks import check_bool, check_choice, check_real
 from corelib._front_end import front_end
 from corelib._tensors import (
     check_binary_like,
+    check_bounded,
+    check_constant,
     check_finite,
     check_integers,
     check_range,
@@ -16,7 +18,9 @@ from corelib._tensors import (
     check_tensor,
     check_values,
     dtype_name,
+    traced,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.pair_sums import pair_loss
 from corelib.engines.route import first_derivative_only
 from corelib.losses._reduction import check_reduction, reduce
@@ -27,14 +31,14 @@ _LARGEST = 1e280  # score whose differences can be summed
 
 @front_end("logits", "clicks", "propensity")
 def click_loss(
-    logits: torch.Tensor,
-    clicks: torch.Tensor,
-    propensity: torch.Tensor,
+    logits: TensorOrArray,
+    clicks: TensorOrArray,
+    propensity: TensorOrArray,
     *,
     clip: float = 0.0,
     kind: str = "log",
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Pointwise loss whose mean over the clicks is the loss of the relevance behind them.
 
     With :math:`w = \mathrm{click} / \max(\theta, \mathrm{clip})` and a score s:
@@ -83,7 +87,9 @@ def click_loss(
     >>> click_loss(torch.tensor([0.5, -1.0]), torch.tensor([1, 0]), torch.tensor([0.5, 0.8]), reduction="none")
     tensor([-0.0259,  0.3133])
     """
-    check_values(logits, "logits", ndim=(1, 2))
+    check_tensor(logits, "logits", ndim=(1, 2))
+    if logits.numel() == 0:
+        raise ValueError(f"logits must not be empty; got shape {tuple(logits.shape)}")
     clicks, weight = _weights(logits, clicks, propensity, clip)
     check_choice(kind, "kind", ("log", "squared"))
     check_reduction(reduction)
@@ -92,21 +98,25 @@ def click_loss(
     else:
         losses = weight * (1 - logits) ** 2 + (1 - weight) * logits**2
     loss = reduce(losses, reduction)
-    if not bool(loss.detach().sum().isfinite()):
-        raise ValueError(f"logits must be small enough for their losses to stay within {dtype_name(logits)}")
-    return loss
+    try:
+        return check_finite(loss, "loss")
+    except ValueError:
+        check_finite(logits, "logits")
+        raise ValueError(
+            f"logits must be small enough for their losses to stay within {dtype_name(logits)}"
+        ) from None
 
 
 @front_end("logits", "clicks", "propensity")
 def pairwise_click_loss(
-    logits: torch.Tensor,
-    clicks: torch.Tensor,
-    propensity: torch.Tensor,
+    logits: TensorOrArray,
+    clicks: TensorOrArray,
+    propensity: TensorOrArray,
     *,
     clip: float = 0.0,
     nonnegative: bool = False,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Pairwise loss whose mean over the clicks ranks by relevance: all ordered pairs of a user's items.
 
     .. math:: L_u = \frac1{I (I - 1)} \sum_{i \ne j} w_i (1 - w_j) \log\big(1 + e^{s_j - s_i}\big)
@@ -158,8 +168,7 @@ def pairwise_click_loss(
     items = logits.shape[1]
     if items < 2:
         raise ValueError(f"logits must have at least 2 items; got shape {tuple(logits.shape)}")
-    if logits.detach().abs().max().item() > _LARGEST:
-        raise ValueError(f"logits must not exceed {_LARGEST}; got {logits.detach().abs().max().item()}")
+    check_bounded(logits, "logits", _LARGEST)
     clicks, weight = _weights(logits, clicks, propensity, clip)
     check_bool(nonnegative, "nonnegative")
     check_reduction(reduction)
@@ -220,15 +229,15 @@ class _SquaredClickLoss(torch.autograd.Function):
 
 @front_end("users", "items", "click_user", "click_item", "propensity")
 def squared_click_loss(
-    users: torch.Tensor,
-    items: torch.Tensor,
-    click_user: torch.Tensor,
-    click_item: torch.Tensor,
-    propensity: torch.Tensor,
+    users: TensorOrArray,
+    items: TensorOrArray,
+    click_user: TensorOrArray,
+    click_item: TensorOrArray,
+    propensity: TensorOrArray,
     *,
     clip: float = 0.0,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""``click_loss`` of kind "squared" for factorised scores, over all users and items, without visiting them.
 
     With :math:`s_{ui} = p_u^\top q_i` and :math:`w = 1 / \max(\theta, \mathrm{clip})` where there is a click:
@@ -298,10 +307,9 @@ def squared_click_loss(
     total = _SquaredClickLoss.apply(
         users, items, click_user, click_item, _inverse(everywhere, propensity, clip).double()
     )
-    if not bool(total.isfinite()):
-        raise ValueError(
-            "users and items must be small enough for the squares of their products to be finite"
-        )
+    too_large = "users and items must be small enough for the squares of their products to be finite"
+    if not traced(total.isfinite, too_large) and not bool(total.isfinite()):
+        raise ValueError(too_large)
     cells = len(users) * len(items) if reduction == "mean" else 1
     return (total / cells).to(users.dtype)
 
@@ -333,21 +341,22 @@ def _weights(logits, clicks, propensity, clip) -> tuple[torch.Tensor, torch.Tens
 
 def _inverse(clicks: torch.Tensor, propensity: torch.Tensor, clip: float) -> torch.Tensor:
     """1 / max(propensity, clip) where clicked, else 0."""
-    check_finite(propensity, "propensity")
-    if propensity.requires_grad:
-        raise ValueError(
-            "propensity must not require a gradient (it is a constant); pass propensity.detach()"
-        )
-    if bool(((propensity < 0) | (propensity > 1)).any()):
-        raise ValueError(
-            f"propensity must lie in 0..1; got {propensity.min().item()}..{propensity.max().item()}"
-        )
+    check_constant(propensity, "propensity")
     if not 0 <= check_real(clip, "clip") <= 1:
         raise ValueError(f"clip must lie in 0..1; got {clip}")
-    floored = propensity.clamp_min(clip)
-    weight = torch.where(clicks, 1 / floored, torch.zeros_like(floored))
-    endless = int(weight.isinf().sum())
-    if endless:
+    if not propensity.numel():
+        return propensity
+    if traced(
+        lambda: ((propensity <= 1) & ((propensity > 0) | ((propensity == 0) & (~clicks | (clip > 0))))).all(),
+        "propensity must lie in 0..1, and above 0 where there is a click",
+    ):
+        return torch.where(clicks, propensity.clamp_min(clip).reciprocal(), 0.0)
+    low, high = (extreme.item() for extreme in propensity.aminmax())
+    if not 0 <= low <= high <= 1:  # nor is NaN
+        check_finite(propensity, "propensity")
+        raise ValueError(f"propensity must lie in 0..1; got {low}..{high}")
+    weight = torch.where(clicks, propensity.clamp_min(clip).reciprocal(), 0.0)
+    if max(low, clip) < torch.finfo(weight.dtype).tiny and (endless := int(weight.isinf().sum())):
         raise ValueError(
             f"propensity must be greater than 0 where there is a click, with a finite inverse; {endless} are not"
         )

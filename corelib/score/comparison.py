@@ -1,15 +1,15 @@
 """How much of one score function another explains."""
 
-import math
-
 import torch
 
 from corelib._front_end import front_end
-from corelib._tensors import FLOATS, check_finite, check_same
+from corelib._tensors import check_finite, check_same, check_tensor, traced
+from corelib._types import TensorOrArray
+from corelib.score._arguments import check_result
 
 
 @front_end("reference", "approximation")
-def explained_variance(reference, approximation):
+def explained_variance(reference: TensorOrArray, approximation: TensorOrArray) -> TensorOrArray:
     """Share of a score that an approximation explains, ``1 - sum |reference - approximation|^2 / sum |reference|^2``.
 
     Nothing is centred: 1 is a perfect approximation, 0 is as good as predicting zero, negative is worse.
@@ -31,7 +31,7 @@ def explained_variance(reference, approximation):
     TypeError
         If an argument is not a float32 or float64 array, or the two differ in dtype.
     ValueError
-        If the shapes differ, an entry is not finite, or the reference is zero everywhere.
+        If the shapes differ, an entry is not finite, the reference is zero everywhere, or the result overflows.
 
     Notes
     -----
@@ -44,26 +44,20 @@ def explained_variance(reference, approximation):
     >>> explained_variance(np.array([[3.0, 4.0]]), np.array([[3.0, 3.0]]))
     0.96
     """
-    for value, name in ((reference, "reference"), (approximation, "approximation")):
-        if not isinstance(value, torch.Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor or a numpy.ndarray; got {type(value).__name__}")
-        if value.layout is not torch.strided:
-            raise TypeError(f"{name} must be a dense tensor; got layout {value.layout}")
-        if value.dtype not in FLOATS:
-            raise TypeError(
-                f"{name} must be float32 or float64; got {str(value.dtype).removeprefix('torch.')}"
-            )
-        check_finite(value, name)
+    check_finite(check_tensor(reference, "reference", ndim=getattr(reference, "ndim", 0)), "reference")
+    check_tensor(approximation, "approximation", ndim=getattr(approximation, "ndim", 0))
     check_same(reference, "reference", approximation, "approximation")
     if reference.shape != approximation.shape:
         raise ValueError(
             "approximation must have the shape of reference, "
             f"{tuple(reference.shape)}; got {tuple(approximation.shape)}"
         )
-    wide = reference.to(torch.float64)
-    total = wide.square().sum()
-    if not math.isfinite(float(total.detach())):
-        raise ValueError("reference is too large: its squares overflow float64")
-    if float(total.detach()) == 0:
-        raise ValueError("reference must not be zero everywhere: there is no variance to explain")
-    return (1 - (wide - approximation.to(torch.float64)).square().sum() / total).to(reference.dtype)
+    check_finite(approximation, "approximation")
+    scale = reference.detach().abs().max().to(torch.float64) if reference.numel() else torch.zeros(())
+    no_variance = "reference must not be zero everywhere: there is no variance to explain"
+    if not traced(lambda: scale > 0, no_variance) and float(scale) == 0:
+        raise ValueError(no_variance)
+    wide = reference.to(torch.float64) / scale
+    errors = wide - approximation.to(torch.float64) / scale
+    share = 1 - errors.square().sum() / wide.square().sum()
+    return check_result(share.to(reference.dtype), "the ratio of the sums", "approximation is too far off")

@@ -5,10 +5,15 @@ from torch import Tensor
 
 from corelib._front_end import front_end
 from corelib._tensors import check_rows, check_shaped
+from corelib._types import TensorOrArray
+from corelib.engines.route import first_derivative_only
+from corelib.score._arguments import check_result
 
 
 @front_end("mean_a", "covariance_a", "mean_b", "covariance_b")
-def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor) -> Tensor:
+def frechet_distance(
+    mean_a: TensorOrArray, covariance_a: TensorOrArray, mean_b: TensorOrArray, covariance_b: TensorOrArray
+) -> TensorOrArray:
     """Squared 2-Wasserstein distance of N(mean_a, covariance_a) and N(mean_b, covariance_b): the "FID" of two moments.
 
     Parameters
@@ -25,11 +30,14 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, dtype or shape, or a covariance is not symmetric or not positive semi-definite.
+        If an argument has another type, dtype or shape, a covariance is not symmetric or not positive semi-definite, or
+        the distance overflows. A second derivative raises NotImplementedError.
 
     Notes
     -----
     O(d^3), by two symmetric eigendecompositions: no square root of a non-symmetric matrix, hence no complex numbers.
+    Differentiable in every argument; along directions in which a Gaussian has no variance, where the slope of the
+    square root is infinite, the gradient of the last term is taken as 0.
     D. Dowson and B. Landau, "The Frechet distance between multivariate normal distributions" (1982).
 
     Examples
@@ -38,32 +46,70 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
     >>> frechet_distance(np.zeros(2), np.eye(2), np.array([3.0, 0.0]), 4 * np.eye(2))
     11.0
     """
-    covariance_a = _check_covariance(covariance_a, "covariance_a")
-    d = len(covariance_a)
-    mean_a = check_shaped(mean_a, "mean_a", covariance_a, (d,), "covariance_a")
-    mean_b = check_shaped(mean_b, "mean_b", covariance_a, (d,), "covariance_a")
-    covariance_b = check_shaped(covariance_b, "covariance_b", covariance_a, (d, d), "covariance_a")
-    _check_covariance(covariance_b, "covariance_b")
-    a, b = covariance_a.to(torch.float64), covariance_b.to(torch.float64)
-    values, vectors = torch.linalg.eigh(a)
-    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ b @ root).clamp_min(0).sqrt().sum()
+    d = len(_check_square(covariance_a, "covariance_a"))
+    check_shaped(mean_a, "mean_a", covariance_a, (d,), "covariance_a")
+    check_shaped(mean_b, "mean_b", covariance_a, (d,), "covariance_a")
+    check_shaped(covariance_b, "covariance_b", covariance_a, (d, d), "covariance_a")
+    size = torch.maximum(*(c.detach().to(torch.float64).abs().max() for c in (covariance_a, covariance_b)))
+    size = torch.where(size > 0, size, 1.0)  # products of matrices of this size might overflow
+    a, b = (c.to(torch.float64) / size for c in (covariance_a, covariance_b))
+    if not torch.compiler.is_compiling():
+        eps = torch.finfo(covariance_a.dtype).eps
+        _check_covariance(a.detach(), "covariance_a", eps, size)
+        _check_covariance(b.detach(), "covariance_b", eps, size)
+    spread = (a.trace() + b.trace() - 2 * _CrossTerm.apply(a, b)).clamp_min(0)
     shift = (mean_a.to(torch.float64) - mean_b.to(torch.float64)).square().sum()
-    return (shift + a.trace() + b.trace() - 2 * cross).clamp_min(0).to(covariance_a.dtype)
+    return check_result(
+        (shift + size * spread).to(covariance_a.dtype),
+        "the distance",
+        "mean_a - mean_b, covariance_a or covariance_b is too large",
+    )
 
 
-def _check_covariance(value: object, name: str) -> Tensor:
+class _CrossTerm(torch.autograd.Function):
+    """``tr (A^(1/2) B A^(1/2))^(1/2)``, whose gradient exists even where eigenvalues coincide, where those of
+    eigenvectors do not."""
+
+    @staticmethod
+    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:
+        root = _power(*torch.linalg.eigh(a), 0.5)
+        ctx.save_for_backward(a, b)
+        return torch.linalg.eigvalsh(root @ b @ root).clamp_min(0).sqrt().sum()
+
+    @staticmethod
+    @first_derivative_only
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = ctx.saved_tensors
+        spectrum = torch.linalg.eigh(a)
+        root, inverse_root = _power(*spectrum, 0.5), _power(*spectrum, -0.5)
+        product = torch.linalg.eigh(root @ b @ root)
+        along_a = inverse_root @ _power(*product, 0.5) @ inverse_root
+        along_b = root @ _power(*product, -0.5) @ root
+        return upstream / 2 * along_a, upstream / 2 * along_b
+
+
+def _power(values: Tensor, vectors: Tensor, exponent: float) -> Tensor:
+    """A power of a positive semi-definite matrix; of an inverse, that on its range."""
+    floor = len(values) * torch.finfo(values.dtype).eps * values.max().clamp_min(0)
+    powers = torch.where(values > floor, values.clamp_min(floor).pow(exponent), 0.0)
+    return vectors * powers @ vectors.mT
+
+
+def _check_square(value: object, name: str) -> Tensor:
     matrix = check_rows(value, name)
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name} must be square; got shape {tuple(matrix.shape)}")
-    wide = matrix.detach().to(torch.float64)
-    scale = float(wide.abs().max())
-    slack = 1e3 * torch.finfo(matrix.dtype).eps * max(scale, torch.finfo(matrix.dtype).tiny)
-    if float((wide - wide.T).abs().max()) > slack:
-        raise ValueError(
-            f"{name} must be symmetric; entries differ by up to {float((wide - wide.T).abs().max()):.1e}"
-        )
-    lowest = float(torch.linalg.eigvalsh(wide)[0])
-    if lowest < -slack * len(wide):
-        raise ValueError(f"{name} must be positive semi-definite; its smallest eigenvalue is {lowest:.1e}")
     return matrix
+
+
+def _check_covariance(matrix: Tensor, name: str, eps: float, size: Tensor) -> None:
+    """A ``ValueError`` unless ``matrix``, given in units of ``size``, is symmetric and positive semi-definite."""
+    slack = 1e3 * eps * float(matrix.abs().max())
+    difference = (matrix - matrix.mT).abs().max()
+    if float(difference) > slack:
+        raise ValueError(f"{name} must be symmetric; entries differ by up to {float(difference * size):.1e}")
+    lowest = torch.linalg.eigvalsh(matrix)[0]
+    if float(lowest) < -slack * len(matrix):
+        raise ValueError(
+            f"{name} must be positive semi-definite; its smallest eigenvalue is {float(lowest * size):.1e}"
+        )

@@ -3,17 +3,28 @@
 import math
 
 import torch
+from torch import Tensor
 
 from corelib._checks import check_int
 from corelib._front_end import front_end
-from corelib._tensors import check_rows, check_shaped
-from corelib.score._arguments import check_no_overflow, check_sigma, check_spectrum
+from corelib._tensors import check_shaped
+from corelib._types import TensorOrArray
+from corelib.score._arguments import (
+    check_points,
+    check_queries,
+    check_result,
+    check_sigma,
+    check_spectrum,
+)
 
+_TOO_FAR = "sigma is too small for the distance between x and mean"
 _ARRAYS = ("x", "mean", "eigenvalues", "eigenvectors")
 
 
 @front_end("data")
-def fit_gaussian(data, *, rank=None):
+def fit_gaussian(
+    data: TensorOrArray, *, rank: int | None = None
+) -> tuple[TensorOrArray, TensorOrArray, TensorOrArray]:
     """Mean and principal axes of a data set, in the form that the Gaussian functions take.
 
     Parameters
@@ -37,7 +48,7 @@ def fit_gaussian(data, *, rank=None):
     TypeError
         If ``data`` is not a float32 or float64 array, or ``rank`` is not an integer.
     ValueError
-        If ``data`` is empty or not finite, or ``rank`` is negative or above d.
+        If ``data`` is empty or not finite, ``rank`` is negative or above d, or a variance overflows.
 
     Notes
     -----
@@ -50,29 +61,33 @@ def fit_gaussian(data, *, rank=None):
     >>> mean, eigenvectors.shape
     (array([2., 0., 0.]), (3, 1))
     """
-    check_rows(data, "data")
-    n, d = data.shape
-    if n == 0:
-        raise ValueError("data must hold at least one point; got none")
+    n, d = check_points(data, "data").shape
     if rank is not None and check_int(rank, "rank", minimum=0) > d:
         raise ValueError(f"rank must be at most the dimension of the data, {d}; got {rank}")
     wide = data.to(torch.float64)
     mean = wide.mean(0)
     centred = wide - mean
-    eigenvalues, eigenvectors = torch.linalg.eigh(centred.mT @ centred / n)
+    covariance = check_result(centred.mT @ centred / n, "the covariance", "data are too far apart")
+    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
     eigenvalues, eigenvectors = eigenvalues.flip(0).clamp(min=0), eigenvectors.flip(1)
     if rank is None:
         floor = max(n, d) * torch.finfo(torch.float64).eps * eigenvalues[0]
         rank = int((eigenvalues > floor).sum())
     return (
         mean.to(data.dtype),
-        eigenvalues[:rank].to(data.dtype),
+        check_result(eigenvalues[:rank].to(data.dtype), "a variance", "data are too far apart"),
         eigenvectors[:, :rank].contiguous().to(data.dtype),
     )
 
 
 @front_end(*_ARRAYS, "sigma")
-def gaussian_score(x, mean, eigenvalues, eigenvectors, sigma):
+def gaussian_score(
+    x: TensorOrArray,
+    mean: TensorOrArray,
+    eigenvalues: TensorOrArray,
+    eigenvectors: TensorOrArray,
+    sigma: float | TensorOrArray,
+) -> TensorOrArray:
     r"""Score of a Gaussian plus noise, :math:`(\Sigma+\sigma^2 I)^{-1}(\mu-x)`.
 
     The covariance is given by its axes, :math:`\Sigma=U\,\mathrm{diag}(\lambda)\,U^\top`, as `fit_gaussian` or
@@ -87,7 +102,7 @@ def gaussian_score(x, mean, eigenvalues, eigenvectors, sigma):
     eigenvalues : (r,)
         Variances along the axes, at least 0.
     eigenvectors : (d, r)
-        Orthonormal columns, r <= d.
+        Orthonormal columns, up to 2 percent, r <= d.
     sigma : float or (B,)
         Standard deviation of the noise, greater than 0: one for all points or one for each.
 
@@ -105,7 +120,8 @@ def gaussian_score(x, mean, eigenvalues, eigenvectors, sigma):
 
     Notes
     -----
-    O(B d r) time, two matrix products; differentiable in every argument.
+    O(B d r) time, two matrix products; computed in float64, because small noise magnifies what float32 would cancel;
+    differentiable in every argument, any number of times.
     Wang and Vastola (TMLR 2024), equation for the Gaussian score.
 
     Examples
@@ -116,19 +132,19 @@ def gaussian_score(x, mean, eigenvalues, eigenvectors, sigma):
     array([[-1., -1.]])
     """
     _check_gaussian(x, mean, eigenvalues, eigenvectors)
-    variance = check_sigma(sigma, "sigma", x).square().to(x.dtype)
-    centred = x - mean
-    coefficients = centred @ eigenvectors
-    shrunk = coefficients / (eigenvalues + variance)
-    if _spans_everything(eigenvectors):
-        score = -(shrunk @ eigenvectors.mT)
-    else:
-        score = ((eigenvalues * shrunk) @ eigenvectors.mT - centred) / variance
-    return check_no_overflow(score, "the score")
+    variance = check_sigma(sigma, "sigma", x).square()
+    gaussian = project(x, mean, eigenvalues, eigenvectors)
+    return check_result(score_of(*gaussian, variance).to(x.dtype), "the score", _TOO_FAR, x=x, mean=mean)
 
 
 @front_end(*_ARRAYS, "sigma")
-def gaussian_log_density(x, mean, eigenvalues, eigenvectors, sigma):
+def gaussian_log_density(
+    x: TensorOrArray,
+    mean: TensorOrArray,
+    eigenvalues: TensorOrArray,
+    eigenvectors: TensorOrArray,
+    sigma: float | TensorOrArray,
+) -> TensorOrArray:
     r"""Log-density of a Gaussian plus noise, :math:`\log\mathcal N(x;\mu,\Sigma+\sigma^2 I)`.
 
     Parameters, errors and cost are those of `gaussian_score`, which is its gradient in ``x``.
@@ -146,12 +162,21 @@ def gaussian_log_density(x, mean, eigenvalues, eigenvectors, sigma):
     """
     _check_gaussian(x, mean, eigenvalues, eigenvectors)
     variance = check_sigma(sigma, "sigma", x).square()
-    log_density, _ = log_density_and_score(x, mean, eigenvalues, eigenvectors, variance)
-    return check_no_overflow(log_density.to(x.dtype), "the log-density")
+    gaussian = project(x, mean, eigenvalues, eigenvectors)
+    return check_result(
+        log_density_of(*gaussian, variance).to(x.dtype), "the log-density", _TOO_FAR, x=x, mean=mean
+    )
 
 
 @front_end(*_ARRAYS, "sigma_from", "sigma_to")
-def gaussian_flow(x, mean, eigenvalues, eigenvectors, sigma_from, sigma_to):
+def gaussian_flow(
+    x: TensorOrArray,
+    mean: TensorOrArray,
+    eigenvalues: TensorOrArray,
+    eigenvectors: TensorOrArray,
+    sigma_from: float | TensorOrArray,
+    sigma_to: float | TensorOrArray,
+) -> TensorOrArray:
     r"""Exact solution of the probability-flow ODE of a Gaussian, from one noise level to another.
 
     The ODE :math:`dx/d\sigma=-\sigma\,s(x,\sigma)` decouples along the axes, so that with
@@ -182,7 +207,7 @@ def gaussian_flow(x, mean, eigenvalues, eigenvectors, sigma_from, sigma_to):
 
     Notes
     -----
-    O(B d r) time whatever the distance; differentiable in every argument.
+    O(B d r) time whatever the distance; computed in float64; differentiable in every argument, any number of times.
     Wang and Vastola (TMLR 2024), solution of the PF-ODE for the Gaussian score ("analytical teleportation").
 
     Examples
@@ -195,44 +220,62 @@ def gaussian_flow(x, mean, eigenvalues, eigenvectors, sigma_from, sigma_to):
     _check_gaussian(x, mean, eigenvalues, eigenvectors)
     start = check_sigma(sigma_from, "sigma_from", x)
     end = check_sigma(sigma_to, "sigma_to", x, zero=True)
-    outside = (end / start).to(x.dtype)
-    along = ((eigenvalues + end.square()) / (eigenvalues + start.square())).sqrt().to(x.dtype)
-    centred = x - mean
-    coefficients = centred @ eigenvectors
+    centred, coefficients, eigenvalues, eigenvectors = project(x, mean, eigenvalues, eigenvectors)
+    along = ((eigenvalues + end.square()) / (eigenvalues + start.square())).sqrt()
     if _spans_everything(eigenvectors):
         moved = (along * coefficients) @ eigenvectors.mT
     else:
+        outside = end / start
         moved = outside * centred + ((along - outside) * coefficients) @ eigenvectors.mT
-    return check_no_overflow(mean + moved, "the flow", "sigma_to is too large, or sigma_from too small")
+    return check_result(
+        (mean + moved).to(x.dtype),
+        "the flow",
+        "sigma_to is too large, or sigma_from too small",
+        x=x,
+        mean=mean,
+    )
 
 
-def log_density_and_score(x, mean, eigenvalues, eigenvectors, variance):
-    """Float64 log-density (B,) and score (B, d) of a Gaussian plus noise of ``variance`` (B, 1), unchecked."""
-    x, mean, eigenvalues, eigenvectors = (t.to(torch.float64) for t in (x, mean, eigenvalues, eigenvectors))
+def project(
+    x: Tensor, mean: Tensor, eigenvalues: Tensor, eigenvectors: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``x - mean``, its coefficients along the axes, the eigenvalues and the axes, in float64, which autocast leaves alone."""
+    eigenvectors = eigenvectors.to(torch.float64)
+    centred = x.to(torch.float64) - mean
+    return centred, centred @ eigenvectors, eigenvalues.to(torch.float64), eigenvectors
+
+
+def score_of(
+    centred: Tensor, coefficients: Tensor, eigenvalues: Tensor, eigenvectors: Tensor, variance: Tensor
+) -> Tensor:
+    """Score (B, d) of what `project` returns plus noise of ``variance`` (B, 1)."""
+    shrunk = coefficients / (eigenvalues + variance)
+    if _spans_everything(eigenvectors):
+        return -(shrunk @ eigenvectors.mT)
+    return ((eigenvalues * shrunk) @ eigenvectors.mT - centred) / variance
+
+
+def log_density_of(
+    centred: Tensor, coefficients: Tensor, eigenvalues: Tensor, eigenvectors: Tensor, variance: Tensor
+) -> Tensor:
+    """Log-density (B,) of what `project` returns plus noise of ``variance`` (B, 1)."""
     d, r = eigenvectors.shape
-    centred = x - mean
-    coefficients = centred @ eigenvectors
     widths = eigenvalues + variance
-    shrunk = coefficients / widths
-    squared = (coefficients * shrunk).sum(1)
-    score = -(shrunk @ eigenvectors.mT)
+    squared = (coefficients.square() / widths).sum(1)
     log_det = widths.log().sum(1)
     if not _spans_everything(eigenvectors):
         outside = centred - coefficients @ eigenvectors.mT
         squared = squared + outside.square().sum(1) / variance[:, 0]
-        score = score - outside / variance
         log_det = log_det + (d - r) * variance[:, 0].log()
-    return -0.5 * (squared + log_det + d * math.log(2 * math.pi)), score
+    return -0.5 * (squared + log_det + d * math.log(2 * math.pi))
 
 
-def _spans_everything(eigenvectors: torch.Tensor) -> bool:
+def _spans_everything(eigenvectors: Tensor) -> bool:
     """Whether there is no direction of variance 0, whose rounding errors 1 / sigma^2 would magnify."""
     return eigenvectors.shape[0] == eigenvectors.shape[1]
 
 
-def _check_gaussian(x, mean, eigenvalues, eigenvectors) -> None:
-    d = check_rows(x, "x").shape[1]
-    check_shaped(mean, "mean", x, (d,))
-    rank = check_shaped(eigenvalues, "eigenvalues", x, (None,)).shape[0]
-    check_shaped(eigenvectors, "eigenvectors", x, (d, rank))
-    check_spectrum(eigenvalues, eigenvectors)
+def _check_gaussian(x: Tensor, mean: Tensor, eigenvalues: Tensor, eigenvectors: Tensor) -> None:
+    check_queries(x)
+    check_shaped(mean, "mean", x, (x.shape[1],), finite=False)
+    check_spectrum(eigenvalues, eigenvectors, x, (None,))

@@ -7,14 +7,22 @@ from torch import Tensor
 
 from corelib._checks import check_choice, check_int, check_positive
 from corelib._front_end import front_end
-from corelib._tensors import check_finite, check_rows, check_same, check_shaped, check_tensor
-from corelib.score._arguments import check_no_overflow, check_sigma
+from corelib._tensors import check_finite, check_like, check_rows, check_shaped, check_tensor
+from corelib._types import TensorOrArray
+from corelib.score._arguments import check_points, check_result, check_sigma
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @front_end("denoised", "clean", "sigma")
 def denoising_loss(
-    denoised: Tensor, clean: Tensor, sigma: float | Tensor, *, sigma_data: float = 0.5, weighting: str = "edm"
-) -> Tensor:
+    denoised: TensorOrArray,
+    clean: TensorOrArray,
+    sigma: float | TensorOrArray,
+    *,
+    sigma_data: float = 0.5,
+    weighting: str = "edm",
+) -> TensorOrArray:
     """Denoising score matching: the weighted squared error of a denoiser, summed over dimensions, mean over points.
 
     Its minimiser is D(x, sigma) = E[clean | noisy = x], and (D(x, sigma) - x) / sigma^2 is the score of the noised data
@@ -55,12 +63,8 @@ def denoising_loss(
     >>> print(f"{denoising_loss(clean + 0.1, clean, sigma=0.5):.4f}")
     0.1600
     """
-    denoised, clean = _check_rows(denoised, "denoised"), check_rows(clean, "clean")
-    check_same(denoised, "denoised", clean, "clean")
-    if clean.shape != denoised.shape:
-        raise ValueError(
-            f"clean must have the shape of denoised, {tuple(denoised.shape)}; got {tuple(clean.shape)}"
-        )
+    check_points(denoised, "denoised")
+    check_like(clean, "clean", denoised, "denoised")
     check_choice(weighting, "weighting", ("edm", "score", "none"))
     sigma_data = check_positive(sigma_data, "sigma_data")
     noise = check_sigma(sigma, "sigma", denoised)[:, 0]
@@ -70,7 +74,7 @@ def denoising_loss(
         weight = noise**-4 if weighting == "score" else torch.ones_like(noise)
     errors = (denoised - clean).to(torch.float64).square().sum(1)
     loss = (weight * errors).mean().to(denoised.dtype)
-    return check_no_overflow(loss, "the loss", "sigma or sigma_data is too small for denoised - clean")
+    return check_result(loss, "the loss", "sigma or sigma_data is too small for denoised - clean")
 
 
 def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -80,7 +84,7 @@ def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     ----------
     score : callable
         Maps points, shape (n, d), to scores of the same shape, each row by itself.
-    x : Tensor, shape (n, d), float32 or float64
+    x : Tensor, shape (n, d), of any float dtype
         Samples of the density whose score is sought.
 
     Returns
@@ -95,8 +99,11 @@ def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
     Notes
     -----
-    d backward passes for the divergence: for large d take ``sliced_score_loss``. A. Hyvarinen, "Estimation of
-    Non-Normalized Statistical Models by Score Matching" (JMLR 2005), theorem 1.
+    d backward passes for the divergence: for large d take ``sliced_score_loss``. They are taken inside of
+    ``torch.no_grad`` and ``torch.inference_mode``, too. ``score`` runs as the caller's ``torch.autocast`` has it; what
+    follows is computed in float32 at least. ``torch.compile`` has no second backward pass: neither this loss nor a
+    compiled ``score`` can be trained through it. A. Hyvarinen, "Estimation of Non-Normalized Statistical Models by
+    Score Matching" (JMLR 2005), theorem 1.
 
     Examples
     --------
@@ -105,9 +112,11 @@ def hyvarinen_loss(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     >>> bool(hyvarinen_loss(lambda x: -x, x) < hyvarinen_loss(lambda x: -0.5 * x, x))
     True
     """
-    x, values = _score_of(score, x)
-    rows = [torch.autograd.grad(values[:, k].sum(), x, create_graph=True)[0][:, k] for k in range(x.shape[1])]
-    return (values.square().sum(1) / 2 + sum(rows)).mean()
+
+    def divergence(x: Tensor, values: Tensor) -> Tensor:
+        return sum(_gradient(values[:, k].sum(), x)[:, k] for k in range(x.shape[1]))
+
+    return _score_matching(score, x, divergence)
 
 
 def sliced_score_loss(
@@ -140,7 +149,7 @@ def sliced_score_loss(
 
     Notes
     -----
-    Song, Garg, Shi and Ermon, "Sliced Score Matching" (UAI 2019), equation 8 (the variance-reduced form).
+    Gradients, autocast and ``torch.compile`` as in ``hyvarinen_loss``. Song, Garg, Shi and Ermon, "Sliced Score Matching" (UAI 2019), equation 8 (the variance-reduced form).
 
     Examples
     --------
@@ -151,17 +160,21 @@ def sliced_score_loss(
     torch.Size([])
     """
     projections = check_int(projections, "projections", minimum=1)
-    x, values = _score_of(score, x)
-    divergence = 0.0
-    for _ in range(projections):
-        v = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
-        along = torch.autograd.grad((values * v).sum(), x, create_graph=True)[0]
-        divergence = divergence + (along * v).sum(1) / projections
-    return (values.square().sum(1) / 2 + divergence).mean()
+
+    def divergence(x: Tensor, values: Tensor) -> Tensor:
+        total = 0.0
+        for _ in range(projections):
+            v = torch.randn(values.shape, dtype=values.dtype, device=x.device, generator=generator)
+            total = total + (_gradient((values * v).sum(), x) * v).sum(1)
+        return total / projections
+
+    return _score_matching(score, x, divergence)
 
 
 @front_end("encoder", "decoder", "slopes")
-def contractive_penalty(encoder: Tensor, decoder: Tensor, slopes: Tensor) -> Tensor:
+def contractive_penalty(
+    encoder: TensorOrArray, decoder: TensorOrArray, slopes: TensorOrArray
+) -> TensorOrArray:
     """Squared Frobenius norm of the Jacobian of x -> decoder act(encoder x + b) + c, for every point.
 
     Parameters
@@ -185,7 +198,7 @@ def contractive_penalty(encoder: Tensor, decoder: Tensor, slopes: Tensor) -> Ten
     -----
     The Jacobian is decoder diag(slopes) encoder, so its squared norm is slopes^T K slopes with K the elementwise
     product of decoder^T decoder and encoder encoder^T: O(h^2) per point after O(d h^2) once, against O(d^2 h) per
-    point through the Jacobian. S. Rifai et al., "Contractive Auto-Encoders" (2011); G. Alain and Y. Bengio (arXiv
+    point through the Jacobian; computed in float64. S. Rifai et al., "Contractive Auto-Encoders" (2011); G. Alain and Y. Bengio (arXiv
     1211.4246), the penalty of the reconstruction contractive auto-encoder.
 
     Examples
@@ -194,33 +207,43 @@ def contractive_penalty(encoder: Tensor, decoder: Tensor, slopes: Tensor) -> Ten
     >>> float(contractive_penalty(np.eye(2), 3 * np.eye(2), np.array([[1.0, 0.5]]))[0])
     11.25
     """
-    encoder, slopes = check_rows(encoder, "encoder"), check_rows(slopes, "slopes")
-    hidden, dimensions = encoder.shape
-    decoder = check_shaped(decoder, "decoder", encoder, (dimensions, hidden), "encoder")
-    if slopes.shape[1] != hidden:
-        raise ValueError(
-            f"slopes must have {hidden} columns, one per row of encoder; got shape {tuple(slopes.shape)}"
-        )
-    check_same(encoder, "encoder", slopes, "slopes")
-    kernel = (decoder.T @ decoder) * (encoder @ encoder.T)
-    return ((slopes @ kernel) * slopes).sum(1)
+    hidden, dimensions = check_rows(encoder, "encoder").shape
+    check_shaped(decoder, "decoder", encoder, (dimensions, hidden), "encoder")
+    check_shaped(slopes, "slopes", encoder, (None, hidden), "encoder")
+    wide_encoder, wide_decoder, wide_slopes = (t.to(torch.float64) for t in (encoder, decoder, slopes))
+    kernel = (wide_decoder.T @ wide_decoder) * (wide_encoder @ wide_encoder.T)
+    penalty = ((wide_slopes @ kernel) * wide_slopes).sum(1)
+    return check_result(penalty.to(encoder.dtype), "the penalty", "encoder, decoder or slopes are too large")
 
 
-def _check_rows(value: object, name: str) -> Tensor:
-    points = check_rows(value, name)
-    if not len(points):
-        raise ValueError(f"{name} must have at least one row; got shape {tuple(points.shape)}")
-    return points
+def _score_matching(
+    score: Callable[[Tensor], Tensor], x: object, divergence: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """The mean of ``|s|^2 / 2`` plus the divergence, which takes gradients even where they are turned off."""
+    wanted = torch.is_grad_enabled()
+    with torch.inference_mode(False), torch.enable_grad():
+        points, values = _score_of(score, x)
+        loss = (values.square().sum(1) / 2 + divergence(points, values)).mean()
+    check_result(loss, "the loss", "score(x) is too large")
+    return loss if wanted else loss.detach()
 
 
 def _score_of(score: Callable[[Tensor], Tensor], x: object) -> tuple[Tensor, Tensor]:
-    """``x`` as a leaf that takes gradients, and the scores there."""
-    x = _check_rows(x, "x").detach().requires_grad_()
-    with torch.enable_grad():
-        values = score(x)
+    """``x`` as a leaf that takes gradients, and the scores there, at least in float32."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a torch.Tensor, which score takes; got {type(x).__name__}")
+    check_points(x.float() if x.dtype in _HALF else x, "x")
+    x = (x.clone() if x.is_inference() else x).detach().requires_grad_()
+    values = score(x)
+    if isinstance(values, Tensor) and values.dtype in _HALF:
+        values = values.float()
     check_finite(check_tensor(values, "score(x)", ndim=2), "score(x)")
     if values.shape != x.shape:
         raise ValueError(f"score(x) must have the shape of x, {tuple(x.shape)}; got {tuple(values.shape)}")
     if not values.requires_grad:
         raise ValueError("score(x) must depend on x by differentiable operations")
     return x, values
+
+
+def _gradient(of: Tensor, x: Tensor) -> Tensor:
+    return torch.autograd.grad(of, x, create_graph=True)[0]

@@ -112,11 +112,12 @@ def strips(kernel):
 
 def empirical_score():
     x, data, grad = rng.normal(size=(400, 16)), rng.normal(size=(2000, 16)), rng.normal(size=(400, 16))
-    centre, radius = np.zeros(16), float(np.linalg.norm(data, axis=1).max())
+    centre, log_weight = np.zeros(16), np.full(2000, -np.log(2000))
 
     def run():
         score, log_total, product = np.empty_like(x), np.empty(400), np.empty_like(x)
-        given = x, data, centre, radius, np.full(400, 0.5), np.full(2000, -np.log(2000))
+        packed = mixture.pack(data, centre, log_weight)
+        given = x, data, centre, log_weight, packed, np.full(400, 0.5)
         mixture.empirical_score(*given, score, log_total)
         mixture.empirical_score_vjp(*given, score, log_total, grad, product)
         return score, log_total, product

@@ -6,13 +6,14 @@ import torch
 
 from corelib._checks import check_bool
 from corelib._front_end import front_end
-from corelib._tensors import check_integers, check_range, check_same, check_values
+from corelib._tensors import HALF, check_integers, check_range, check_same, check_values
+from corelib._types import TensorOrArray
 
 _CHUNK = 1 << 17  # logits at a time, so that what is made of them stays in the cache
 
 
 @front_end("logits", "labels")
-def el2n_scores(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def el2n_scores(logits: TensorOrArray, labels: TensorOrArray) -> TensorOrArray:
     r"""EL2N: the L2 norm of the error, :math:`\lVert \mathrm{softmax}(z) - \mathrm{onehot}(y) \rVert`.
 
     Parameters
@@ -69,9 +70,10 @@ def _error_norm(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return wrong * (1 + powers.square_().sum(1) / total**2).sqrt_()
 
 
+@front_end()
 def grand_scores(
     activations: Sequence[torch.Tensor], deltas: Sequence[torch.Tensor], *, bias: bool = True
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""GraNd: the norm of each example's gradient in all weights of the dense layers, without forming it.
 
     The gradient of a dense layer is the outer product of its input a and of the back-propagated error d, so
@@ -80,7 +82,7 @@ def grand_scores(
 
     Parameters
     ----------
-    activations : sequence of Tensor, shapes (n, in_features), float32 or float64
+    activations : sequence of Tensor, shapes (n, in_features), floats of 16, 32 or 64 bits
         The input of each layer.
     deltas : sequence of Tensor, shapes (n, out_features), of one dtype
         The gradient of the *summed* loss in each layer's output (a mean would divide it by n).
@@ -120,6 +122,7 @@ def grand_scores(
             f"activations and deltas must have one tensor per layer each; got {len(activations)} and {len(deltas)}"
         )
     check_bool(bias, "bias")
+    activations, deltas = ([_widened(value) for value in values] for values in (activations, deltas))
     first = check_values(activations[0], "activations[0]", ndim=2)
     norms = []
     for layer, pair in enumerate(zip(activations, deltas, strict=True)):
@@ -130,3 +133,7 @@ def grand_scores(
         a, d = (torch.linalg.vector_norm(value.detach(), dim=1, dtype=torch.float64) for value in pair)
         norms.append(d * (torch.hypot(a, torch.ones_like(a)) if bias else a))
     return torch.linalg.vector_norm(torch.stack(norms), dim=0).to(first.dtype)
+
+
+def _widened(value: object) -> object:
+    return value.float() if isinstance(value, torch.Tensor) and value.dtype in HALF else value

@@ -4,6 +4,7 @@ A loss of this family sees the outputs o of a layer only through three numbers: 
 s = sum_k o_k and the squared norm q = sum_k o_k^2. All that follows needs nothing else from it.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -22,7 +23,9 @@ from corelib._tensors import (
     check_same,
     check_tensor,
     dtype_name,
+    traced,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only, outside_autocast
 from corelib.losses._reduction import check_reduction, reduce
 
@@ -119,8 +122,7 @@ class _Statistics(torch.autograd.Function):
         outputs, targets = ctx.saved_tensors
         if ctx.centre:  # s is 0 whatever the outputs are, and the gradient of the others has mean 0
             outputs, total = _centred(outputs), -target / outputs.shape[1]
-        gradient = outputs * (2 * square)[:, None]
-        gradient += total[:, None]
+        gradient = torch.addcmul(total[:, None], outputs, square[:, None], value=2)
         return gradient.scatter_add_(1, targets[:, None], target[:, None]), None, None
 
 
@@ -140,13 +142,13 @@ def _differentiate(loss: SphericalLoss, target, total, square, classes: int) -> 
 
 @front_end("outputs", "targets")
 def spherical_loss(
-    outputs: torch.Tensor,
-    targets: torch.Tensor,
+    outputs: TensorOrArray,
+    targets: TensorOrArray,
     loss: SphericalLoss,
     *,
     ignore_index: int | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     """A loss of the spherical family, from all outputs of an ordinary layer.
 
     Parameters
@@ -184,15 +186,19 @@ def spherical_loss(
     >>> torch.allclose(loss, spherical_loss(5 * outputs + 3, targets, ZLoss()), atol=1e-5)
     True
     """
-    check_finite(check_tensor(outputs, "outputs", ndim=2), "outputs")
+    check_tensor(outputs, "outputs", ndim=2)
     if outputs.shape[1] < 2:
         raise ValueError(f"outputs must have at least 2 classes; got shape {tuple(outputs.shape)}")
     _check_loss(loss)
     check_reduction(reduction)
     targets, ignored = _check_targets(targets, outputs, "outputs", outputs.shape[1], ignore_index)
     target, total, square = _Statistics.apply(outputs, targets, loss.shift_invariant)
-    if not bool(square.isfinite().all()):
-        raise ValueError(f"outputs are too large: their squares overflow {dtype_name(outputs)}")
+    too_large = f"outputs are too large: their squares overflow {dtype_name(outputs)}"
+    if not traced(lambda: square.isfinite().all(), too_large) and not math.isfinite(
+        square.detach().amax().item()
+    ):
+        check_finite(outputs, "outputs")
+        raise ValueError(too_large)
     losses = loss(target, total, square, outputs.shape[1])
     if ignored is None:
         return reduce(losses, reduction)

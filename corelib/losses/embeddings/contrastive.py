@@ -1,27 +1,27 @@
 """Contrastive loss: pairs of one class together, pairs of two classes a margin apart."""
 
 import torch
-from torch import Tensor
 
 from corelib._checks import check_choice, check_int
 from corelib._front_end import front_end
+from corelib._types import TensorOrArray
 from corelib.engines.pair_costs import contrastive
 from corelib.losses.embeddings._batch import check_classes, check_references, check_threshold
 
 
 @front_end("embeddings", "labels", "references", "reference_labels")
 def contrastive_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     pos_margin: float = 0.0,
     neg_margin: float = 1.0,
     *,
     distance: str = "euclidean",
     power: int = 2,
     reduction: str = "mean",
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
-) -> Tensor:
+    references: TensorOrArray | None = None,
+    reference_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""Contrastive loss of all pairs of a labelled batch (Hadsell et al. 2006).
 
     A pair at distance :math:`d` costs

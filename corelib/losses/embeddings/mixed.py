@@ -5,7 +5,9 @@ from torch import Tensor
 
 from corelib._checks import check_bool, check_choice, check_int, check_real
 from corelib._front_end import front_end
+from corelib._types import TensorOrArray
 from corelib.engines.distances import rounded
+from corelib.engines.route import breaks_graph
 from corelib.engines.strips import in_tiles
 from corelib.losses._reduction import total_of
 from corelib.losses.embeddings._batch import check_batch
@@ -17,21 +19,21 @@ from corelib.losses.embeddings.pair_weighting import (
 )
 
 _TILE_BYTES = 4 << 20
-_SMALLEST_NORM = 1e-12
+_CANCELLED = 1e-14  # squared length of a mix, in those of its parts, below which float64 knows nothing of it
 
 
-@torch.compiler.disable
+@breaks_graph
 @front_end("embeddings", "labels")
 def mixed_pair_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     mix: float,
     loss: PairLoss | None = None,
     *,
     pairs: str = "positive-negative",
     hardest: int | None = None,
     normalize: bool = True,
-) -> Tensor:
+) -> TensorOrArray:
     r"""Loss of mixed examples (Metrix): each anchor against mixes of its positives, or itself, with its negatives.
 
     A mix :math:`v = \lambda x + (1 - \lambda) x'` of x (label 1) and a negative x' (label 0) of an anchor has the pair
@@ -55,7 +57,8 @@ def mixed_pair_loss(
     hardest : int, optional
         Mix only with this many negatives of each anchor, those of largest inner product; by default with all.
     normalize : bool
-        Whether mixes are scaled to length 1.
+        Whether mixes are scaled to length 1. A mix that cancels, one below 1e-7 of the length of its parts, has similarity
+        0 and gradient 0.
 
     Returns
     -------
@@ -179,7 +182,8 @@ def _mixes(
         counts = 1 - torch.eye(len(within), dtype=within.dtype, device=within.device)[rows][:, :, None]
     similarity = share * to_first + (1 - share) * to_negative
     if normalize:
-        squared = share**2 * first_length + (1 - share) ** 2 * lengths
-        squared = squared + 2 * share * (1 - share) * first_to_negative
-        similarity = similarity / squared.clamp_min(_SMALLEST_NORM**2).sqrt()
+        parts = share**2 * first_length + (1 - share) ** 2 * lengths
+        squared = parts + 2 * share * (1 - share) * first_to_negative
+        gone = squared <= _CANCELLED * parts
+        similarity = (similarity / squared.masked_fill(gone, 1).sqrt()).masked_fill(gone, 0)
     return similarity.flatten(1), counts.expand_as(similarity).flatten(1)

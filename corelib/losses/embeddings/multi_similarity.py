@@ -5,22 +5,23 @@ from torch import Tensor, nn
 
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
+from corelib._types import TensorOrArray
 from corelib.engines.multi_similarity import kept_pairs, multi_similarity
 from corelib.losses.embeddings._batch import check_classes, check_references
 
 
 @front_end("embeddings", "labels", "references", "reference_labels")
 def multi_similarity_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     alpha: float = 2.0,
     beta: float = 50.0,
     base: float = 0.5,
     epsilon: float | None = 0.1,
     *,
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
-) -> Tensor:
+    references: TensorOrArray | None = None,
+    reference_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""Multi-similarity loss with its pair mining (Wang et al. 2019).
 
     With :math:`S_{ij}=\langle x_i,x_j\rangle`, and for each anchor :math:`i` the positives and negatives
@@ -108,8 +109,8 @@ def multi_similarity_loss(
 
 @front_end("embeddings", "labels")
 def multi_similarity_miner(
-    embeddings: Tensor, labels: Tensor, epsilon: float = 0.1
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    embeddings: TensorOrArray, labels: TensorOrArray, epsilon: float = 0.1
+) -> tuple[TensorOrArray, TensorOrArray, TensorOrArray, TensorOrArray]:
     r"""The pairs that multi-similarity mining keeps: those that the other kind does not clearly beat.
 
     Of anchor :math:`i`, a positive :math:`j` (:math:`y_j=y_i`, :math:`j\ne i`) is kept iff

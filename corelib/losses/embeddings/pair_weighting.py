@@ -10,7 +10,10 @@ from torch.nn import functional as F
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_integers
-from corelib.engines.distances import by_anchor, rounded
+from corelib._types import TensorOrArray
+from corelib.engines.anchor_rows import by_anchor
+from corelib.engines.distances import rounded
+from corelib.engines.route import breaks_graph
 from corelib.engines.triplets import hinge_sums
 from corelib.losses._reduction import check_reduction, reduce
 from corelib.losses.embeddings._batch import check_batch, check_points, check_references, check_threshold
@@ -69,8 +72,7 @@ class TripletPairs:
         for labels, name in ((positive, "positive"), (negative, "negative")):
             if bool(((labels != 0) & (labels != 1)).any()):
                 raise ValueError(f"{name} must hold zeros and ones: a triplet has no mixed pairs")
-        need = similarity.requires_grad and torch.is_grad_enabled()
-        return hinge_sums(similarity, positive > 0, negative > 0, self.margin, need, need)[0]
+        return hinge_sums(similarity, positive > 0, negative > 0, self.margin)
 
 
 @dataclass(frozen=True)
@@ -167,17 +169,17 @@ class MultiSimilarityPairs:
         return pull + _log_sum(self.beta * above, negative, plus_one=True) / self.beta
 
 
-@torch.compiler.disable
+@breaks_graph
 @front_end("embeddings", "labels", "references", "reference_labels")
 def pair_based_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     loss: PairLoss,
     *,
     reduction: str = "mean",
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
-) -> Tensor:
+    references: TensorOrArray | None = None,
+    reference_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""Any loss that is a function of an anchor's similarities to the others, without the similarity matrix.
 
     Parameters
@@ -250,9 +252,9 @@ def pair_based_loss(
     return rounded(reduce(losses, reduction), embeddings.dtype)
 
 
-@torch.compiler.disable
+@breaks_graph
 @front_end("similarity", "labels")
-def pair_weights(similarity: Tensor, labels: Tensor, loss: PairLoss) -> Tensor:
+def pair_weights(similarity: TensorOrArray, labels: TensorOrArray, loss: PairLoss) -> TensorOrArray:
     r"""How much a loss weighs each pair: the size of its derivative with respect to the pair's similarity.
 
     .. math::

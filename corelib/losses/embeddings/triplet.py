@@ -1,26 +1,26 @@
 """Triplet loss: an anchor closer to its own class than to others, by a margin."""
 
 import torch
-from torch import Tensor
 
 from corelib._checks import check_choice
 from corelib._front_end import front_end
+from corelib._types import TensorOrArray
 from corelib.engines.triplets import triplets
 from corelib.losses.embeddings._batch import check_classes, check_references, check_threshold
 
 
 @front_end("embeddings", "labels", "references", "reference_labels")
 def triplet_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     margin: float = 0.2,
     *,
     mining: str = "all",
     distance: str = "euclidean",
     reduction: str = "mean",
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
-) -> Tensor:
+    references: TensorOrArray | None = None,
+    reference_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""Triplet loss of a labelled batch: all triplets, the hardest of each anchor, or the semi-hard ones.
 
     A triplet of an anchor a, a positive p (of its class) and a negative n (of another) costs

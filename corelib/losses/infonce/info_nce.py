@@ -12,23 +12,25 @@ from corelib._tensors import (
     check_same,
     check_scalar,
     check_tensor,
+    traced,
 )
+from corelib._types import Scalar, TensorOrArray
 from corelib.engines import info_nce as engine
 
 
 @front_end("queries", "keys", "labels", "hard_negatives", "hard_mask", "key_ids", "mask")
 def info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    temperature: float = 0.05,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
+    temperature: Scalar = 0.05,
     *,
-    labels: Tensor | None = None,
+    labels: TensorOrArray | None = None,
     symmetric: bool = False,
-    hard_negatives: Tensor | None = None,
-    hard_mask: Tensor | None = None,
-    key_ids: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
+    hard_negatives: TensorOrArray | None = None,
+    hard_mask: TensorOrArray | None = None,
+    key_ids: TensorOrArray | None = None,
+    mask: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""InfoNCE: cross-entropy of finding each query's key among all keys.
 
     Also called NT-Xent or the in-batch softmax. With :math:`t_i` the row of query i's own key and
@@ -134,20 +136,20 @@ def info_nce(
 
 @front_end("queries", "keys", "weight", "labels", "hard_negatives", "hard_mask", "key_ids", "mask")
 def weighted_info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    temperature: float = 0.05,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
+    temperature: Scalar = 0.05,
     *,
     beta: float = 0.0,
     gamma: float = 0.0,
     detach: bool = True,
-    weight: Tensor | None = None,
-    labels: Tensor | None = None,
-    hard_negatives: Tensor | None = None,
-    hard_mask: Tensor | None = None,
-    key_ids: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
+    weight: TensorOrArray | None = None,
+    labels: TensorOrArray | None = None,
+    hard_negatives: TensorOrArray | None = None,
+    hard_mask: TensorOrArray | None = None,
+    key_ids: TensorOrArray | None = None,
+    mask: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""InfoNCE with weights on its negatives (by hardness) and on its queries (focal, or given).
 
     With :math:`s_{ij}` the similarities of query i to its negatives :math:`\mathcal N_i` and :math:`s_i` that to its
@@ -330,8 +332,9 @@ def check_info_nce(
 
 def _check_weight(value: object, queries: Tensor) -> None:
     check_constant_like(value, "weight", queries[:, 0], "queries[:, 0]")
-    if bool((value < 0).any()):
-        raise ValueError(f"weight must not be negative; its smallest entry is {value.min().item()}")
+    must = "weight must not be negative"
+    if not traced(lambda: (value >= 0).all(), must) and bool((value < 0).any()):
+        raise ValueError(f"{must}; its smallest entry is {value.min().item()}")
 
 
 def _in_temperatures(queries: Tensor, temperature: object) -> tuple[Tensor, float, float]:

@@ -10,19 +10,20 @@ from corelib._tensors import (
     check_same,
     check_tensor,
 )
+from corelib._types import TensorOrArray
 from corelib.losses._reduction import check_reduction, reduce
 
 
 @front_end("scores", "teacher", "mask")
 def list_kl_loss(
-    scores: torch.Tensor,
-    teacher: torch.Tensor,
+    scores: TensorOrArray,
+    teacher: TensorOrArray,
     *,
     temperature: float | torch.Tensor = 1.0,
     teacher_temperature: float | torch.Tensor | None = None,
-    mask: torch.Tensor | None = None,
+    mask: TensorOrArray | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Kullback-Leibler divergence from a teacher's softmax over each list to the student's.
 
     .. math:: L = \mathrm{KL}(Q \,\|\, P), \quad P = \mathrm{softmax}(s / \tau), \quad Q = \mathrm{softmax}(t / \tau_T)
@@ -86,8 +87,8 @@ def _log_distributions(
         raise ValueError(
             f"teacher must have the shape of scores, {tuple(scores.shape)}; got {tuple(teacher.shape)}"
         )
-    student = check_finite(scores / tau, "scores / temperature")
-    target = check_finite(teacher / teacher_tau, "teacher / teacher_temperature")
+    student = _divided(scores, "scores", tau, "temperature")
+    target = _divided(teacher, "teacher", teacher_tau, "teacher_temperature")
     return torch.log_softmax(_drop(student, mask), 1), torch.log_softmax(_drop(target, mask), 1)
 
 
@@ -98,7 +99,17 @@ def _check_lists(values: object, name: str, mask) -> torch.Tensor:
         raise ValueError(f"{name} must not be empty; got shape {tuple(values.shape)}")
     if mask is not None:
         values = values.masked_fill(~check_mask_like(mask, "mask", values, name), 0)
-    return check_finite(values, name)
+    return values
+
+
+def _divided(values: torch.Tensor, name: str, unit: float | torch.Tensor, unit_name: str) -> torch.Tensor:
+    """``values`` in this unit, if they and the quotients are finite."""
+    quotients = values / unit
+    try:
+        return check_finite(quotients, f"{name} / {unit_name}")
+    except ValueError:
+        check_finite(values, name)
+        raise
 
 
 def _drop(logits: torch.Tensor, mask) -> torch.Tensor:

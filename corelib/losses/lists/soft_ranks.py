@@ -8,12 +8,15 @@ from corelib._checks import check_choice
 from corelib._front_end import front_end
 from corelib._tensors import (
     check_binary_like,
+    check_bounded,
     check_finite,
     check_indptr,
     check_temperature,
     check_tensor,
     number_of,
+    traced,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.pair_sums import soft_counts
 from corelib.losses._reduction import check_reduction, reduce
 
@@ -21,7 +24,7 @@ _MOST_RELEVANT = {"linear": 1e300, "exponential": 1000.0}
 
 
 @front_end("scores", "indptr")
-def soft_rank(scores: Tensor, temperature: float = 1.0, *, indptr: Tensor | None = None) -> Tensor:
+def soft_rank(scores: TensorOrArray, temperature: float | Tensor = 1.0, *, indptr: TensorOrArray | None = None) -> TensorOrArray:
     r"""Smooth ranks: 1 plus a soft count of the scores above each.
 
     .. math:: r_i = 1 + \sum_{j \ne i} \sigma\left(\frac{s_j - s_i}{\tau}\right)
@@ -70,13 +73,13 @@ def soft_rank(scores: Tensor, temperature: float = 1.0, *, indptr: Tensor | None
 
 @front_end("scores", "relevance", "indptr")
 def smooth_ap(
-    scores: Tensor,
-    relevance: Tensor,
-    temperature: float = 0.01,
+    scores: TensorOrArray,
+    relevance: TensorOrArray,
+    temperature: float | Tensor = 0.01,
     *,
-    indptr: Tensor | None = None,
+    indptr: TensorOrArray | None = None,
     reduction: str = "mean",
-) -> Tensor:
+) -> TensorOrArray:
     r"""Smooth-AP loss: one minus a smooth average precision.
 
     .. math::
@@ -127,7 +130,7 @@ def smooth_ap(
     relevant = check_binary_like(relevance, "relevance", scores, "scores").reshape(-1)
     flat, tau = _scaled(flat, temperature)
     check_reduction(reduction)
-    group, lists = _list_of(indptr)
+    group, lists = _list_of(indptr, len(flat))
     counts = torch.bincount(group[relevant], minlength=lists)
     pos, pos_indptr = flat[relevant], F.pad(counts.cumsum(0), (1, 0))
     neg, neg_indptr = flat[~relevant], indptr - pos_indptr
@@ -140,14 +143,14 @@ def smooth_ap(
 
 @front_end("scores", "relevance", "indptr")
 def approx_ndcg(
-    scores: Tensor,
-    relevance: Tensor,
-    temperature: float = 1.0,
+    scores: TensorOrArray,
+    relevance: TensorOrArray,
+    temperature: float | Tensor = 1.0,
     *,
-    indptr: Tensor | None = None,
+    indptr: TensorOrArray | None = None,
     gain: str = "linear",
     reduction: str = "mean",
-) -> Tensor:
+) -> TensorOrArray:
     r"""ApproxNDCG loss: one minus the nDCG of smooth ranks.
 
     .. math:: L = 1 - \frac1{\mathrm{IDCG}} \sum_i \frac{g_i}{\log_2(1 + r_i)}
@@ -200,7 +203,7 @@ def approx_ndcg(
     gains = _gains(relevance, scores, gain)
     flat, tau = _scaled(flat, temperature)
     check_reduction(reduction)
-    group, lists = _list_of(indptr)
+    group, lists = _list_of(indptr, len(flat))
     by_gain = gains.argsort(descending=True)
     by_gain = by_gain[group[by_gain].argsort(stable=True)]
     rank = torch.arange(1, len(flat) + 1, device=flat.device) - indptr[:-1][group]
@@ -214,7 +217,7 @@ def approx_ndcg(
 
 def _lists(scores: object, indptr: Tensor | None) -> tuple[Tensor, Tensor]:
     """All scores in one dimension, and where each list begins and ends."""
-    check_finite(check_tensor(scores, "scores", ndim=(1, 2)), "scores")
+    check_tensor(scores, "scores", ndim=(1, 2))
     if scores.numel() == 0:
         raise ValueError(f"scores must not be empty; got shape {tuple(scores.shape)}")
     if indptr is None:
@@ -230,18 +233,16 @@ def _lists(scores: object, indptr: Tensor | None) -> tuple[Tensor, Tensor]:
 def _scaled(scores: Tensor, temperature: object) -> tuple[Tensor, float]:
     """Scores and temperature: in units of it where it takes part in the gradient."""
     tau = check_temperature(temperature, scores.dtype)
-    largest = scores.detach().abs().max().item()
-    if largest > 1e280 * min(1.0, number_of(tau)):
-        raise ValueError(
-            f"scores must not exceed 1e280, nor 1e280 temperatures; got {largest} at temperature {number_of(tau)}"
-        )
+    check_bounded(scores, "scores", 1e280 * min(1.0, number_of(tau)))
     return (scores / tau, 1.0) if isinstance(tau, Tensor) else (scores, tau)
 
 
-def _list_of(indptr: Tensor) -> tuple[Tensor, int]:
+def _list_of(indptr: Tensor, items: int) -> tuple[Tensor, int]:
     """The list of each item, and how many lists there are."""
     lists = len(indptr) - 1
-    return torch.arange(lists, device=indptr.device).repeat_interleave(indptr.diff()), lists
+    return torch.arange(lists, device=indptr.device).repeat_interleave(
+        indptr.diff(), output_size=items
+    ), lists
 
 
 def _gains(relevance: object, scores: Tensor, gain: str) -> Tensor:
@@ -264,7 +265,10 @@ def _gains(relevance: object, scores: Tensor, gain: str) -> Tensor:
     if relevance.requires_grad:
         raise ValueError("relevance must not require a gradient (it is a constant); pass relevance.detach()")
     grade = check_finite(relevance, "relevance").reshape(-1).double()
-    low, high, most = grade.min().item(), grade.max().item(), _MOST_RELEVANT[gain]
-    if low < 0 or high > most:
-        raise ValueError(f"relevance must be between 0 and {most:g} with {gain} gain; got {low:g}..{high:g}")
+    most = _MOST_RELEVANT[gain]
+    allowed = f"relevance must be between 0 and {most:g} with {gain} gain"
+    if not traced(lambda: ((grade >= 0) & (grade <= most)).all(), allowed):
+        low, high = (extreme.item() for extreme in grade.aminmax())
+        if low < 0 or high > most:
+            raise ValueError(f"{allowed}; got {low:g}..{high:g}")
     return grade if gain == "linear" else torch.exp2(grade) - 1

@@ -14,24 +14,27 @@ from corelib._tensors import (
     check_scalar,
     check_tensor,
     check_values,
+    traced,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only
 from corelib.losses._reduction import check_reduction, reduce
 
 _CHUNK = 1 << 20  # logits looked at together
+_NOT_FINITE = "logits must not be NaN or +inf, nor -inf for all tokens, where a token counts"
 
 
 @front_end("margin", "reference_margin")
 def preference_loss(
-    margin: torch.Tensor,
-    reference_margin: torch.Tensor | None = None,
+    margin: TensorOrArray,
+    reference_margin: TensorOrArray | None = None,
     *,
     beta: float | torch.Tensor = 0.1,
     gamma: float | torch.Tensor = 1.0,
     kind: str = "dpo",
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Preference loss of the margins by which a policy prefers the chosen to the rejected answers.
 
     With :math:`u = m - \gamma\, m_\mathrm{ref}`, :math:`m = \log \pi(y_w) / \pi(y_l)` and likewise for the reference:
@@ -123,8 +126,9 @@ class _TokenLogProbabilities(torch.autograd.Function):
         normalisers = logits.new_empty(targets.shape, dtype=wide)
         for part in _chunks(logits):
             normalisers[part] = torch.logsumexp(logits[part].to(wide), -1)
-        if bool((~normalisers.isfinite() if keep is None else ~normalisers.isfinite() & keep).any()):
-            raise ValueError("logits must not be NaN or +inf, nor -inf for all tokens, where a token counts")
+        fine = normalisers.isfinite() if keep is None else normalisers.isfinite() | ~keep
+        if not traced(fine.all, _NOT_FINITE) and not bool(fine.all()):
+            raise ValueError(_NOT_FINITE)
         ctx.save_for_backward(logits, targets, keep, normalisers)
         tokens = logits.gather(-1, targets[..., None])[..., 0] - normalisers
         return tokens if keep is None else tokens.masked_fill_(~keep, 0)
@@ -156,13 +160,13 @@ def _chunks(logits: torch.Tensor):
 
 @front_end("logits", "targets", "mask", half=("logits",))
 def sequence_log_probability(
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    mask: torch.Tensor | None = None,
+    logits: TensorOrArray,
+    targets: TensorOrArray,
+    mask: TensorOrArray | None = None,
     *,
     ignore_index: int | None = None,
     average: bool = False,
-) -> torch.Tensor:
+) -> TensorOrArray:
     """Log-probability of each target sequence under the logits of a language model.
 
     Parameters
@@ -221,10 +225,9 @@ def sequence_log_probability(
     sums = tokens.sum(1, dtype=torch.float64)
     if average:
         counts = torch.full_like(sums, T) if mask is None else mask.sum(1)
-        if bool((counts == 0).any()):
-            raise ValueError(
-                "mask and ignore_index must leave a token of every sequence to average; "
-                f"{int((counts == 0).sum())} have none"
-            )
+        none = counts == 0
+        must = "mask and ignore_index must leave a token of every sequence to average"
+        if not traced(lambda: ~none.any(), must) and bool(none.any()):
+            raise ValueError(f"{must}; {int(none.sum())} have none")
         sums = sums / counts
     return sums.to(tokens.dtype)

@@ -97,6 +97,16 @@ def test_grand_of_tiny_errors_does_not_underflow_in_float32():
     torch.testing.assert_close(grand_scores((torch.zeros(1, 3),), (delta,)), delta[:, 0] * 2**0.5, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_grand_of_half_precision_and_an_unknown_keyword(half):
+    inputs, errors = (batch(8, 3, seed=s)[0].to(half) for s in (0, 1))
+    expected = grand_scores([inputs.float()], [errors.float()])
+    with torch.autocast("cpu", dtype=half):
+        assert torch.equal(grand_scores([inputs], [errors]), expected)
+    with pytest.raises(TypeError, match="grand_scores has no argument biases; did you mean bias"):
+        grand_scores([inputs], [errors], biases=True)
+
+
 def test_el2n_takes_arrays():
     logits, labels = batch(5, 3)
     scores = el2n_scores(logits.float().numpy()[::-1], labels.numpy()[::-1])

@@ -380,7 +380,9 @@ def test_value_is_the_same_without_gradients(backend, loss):
 
 def test_operators_are_registered_properly(backend):
     x, y = batch(9)
-    torch.library.opcheck(engine.multi_similarity.traced, (x.requires_grad_(), y, 2.0, 50.0, 0.5, 0.1, True))
+    operator, rule = engine.multi_similarity.traced, (2.0, 50.0, 0.5, 0.1)
+    torch.library.opcheck(operator, (x.requires_grad_(), y, None, None, *rule, True, False))
+    torch.library.opcheck(operator, (x, y, x.detach()[:5], y[:5], *rule, True, False))
     q, k = batch(9)[0].requires_grad_(), batch(9, seed=1)[0].requires_grad_()
     torch.library.opcheck(torch.ops.corelib.info_nce.default, (q, k, *(None,) * 6, 0.1, True, 0.0, 0.0, True, True, True, False))
     torch.library.opcheck(torch.ops.corelib.info_nce.default, (q, k[:4], None, y % 4, *(None,) * 4, 0.1, False, 1.0, 0.5, False, True, True, False))

@@ -66,7 +66,8 @@ def test_contrastive_equals_the_formula(strips, measure, power, reduction):
 
     options = {"distance": measure, "power": power, "reduction": reduction}
     compare(
-        lambda x, y, z, l: contrastive_loss(x, y, 0.4, 1.3, references=z, reference_labels=l, **options), oracle
+        lambda x, y, z, l: contrastive_loss(x, y, 0.4, 1.3, references=z, reference_labels=l, **options),
+        oracle,
     )
 
 
@@ -159,8 +160,12 @@ def test_only_the_gradients_that_are_asked_for(name):
         a, b = x.clone().requires_grad_(ours), z.clone().requires_grad_(theirs)
         function(a, y, **options, references=b, reference_labels=labels).backward()
         assert (a.grad is not None) == ours and (b.grad is not None) == theirs
-    arrays = [value.float().numpy() if value.is_floating_point() else value.numpy() for value in (x, y, z, labels)]
-    assert isinstance(function(*arrays[:2], **options, references=arrays[2], reference_labels=arrays[3]), float)
+    arrays = [
+        value.float().numpy() if value.is_floating_point() else value.numpy() for value in (x, y, z, labels)
+    ]
+    assert isinstance(
+        function(*arrays[:2], **options, references=arrays[2], reference_labels=arrays[3]), float
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -168,10 +173,18 @@ def test_only_the_gradients_that_are_asked_for(name):
     ("change", "error", "message"),
     [
         ({"reference_labels": None}, ValueError, "references and reference_labels must be given together"),
-        ({"references": torch.zeros(4, 2).double()}, ValueError, "references must have as many columns as embeddings, 3; got 2"),
+        (
+            {"references": torch.zeros(4, 2).double()},
+            ValueError,
+            "references must have as many columns as embeddings, 3; got 2",
+        ),
         ({"references": torch.zeros(21, 3)}, TypeError, "embeddings and references must have the same dtype"),
         ({"references": torch.full((21, 3), torch.nan).double()}, ValueError, "references must be finite"),
-        ({"reference_labels": torch.zeros(3).long()}, ValueError, r"reference_labels must have shape \(21,\); got \(3,\)"),
+        (
+            {"reference_labels": torch.zeros(3).long()},
+            ValueError,
+            r"reference_labels must have shape \(21,\); got \(3,\)",
+        ),
     ],
 )
 def test_refusals_name_the_argument(name, change, error, message):
