@@ -11,7 +11,7 @@ _MOST = 2**31
 
 
 def pass_at_k(
-    samples: ArrayLike, correct: ArrayLike, k: int | ArrayLike, *, reduce: str | None = None
+    samples: int | ArrayLike, correct: ArrayLike, k: int | ArrayLike, *, reduce: str | None = None
 ) -> np.ndarray | float:
     r"""pass@k: the chance that at least one of k samples is right, without bias from n samples of which c were.
 

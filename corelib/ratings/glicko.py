@@ -72,7 +72,8 @@ def glicko2_period(
     -----
     O(games + players) in one pass over each; each player's volatility equation is solved by the Illinois variant of
     regula falsi, to 1e-6 as the source asks. A player without games keeps rating and volatility, and its deviation
-    grows. Source: M. Glickman, "Example of the Glicko-2 system" (2022), steps 1 to 8.
+    grows. Results that the ratings deem next to impossible (30 upsets in a period by a player 2000 points weaker, both
+    deviations 30) make volatility, and with it ratings, leave every scale: so the equations of the source have it. Source: M. Glickman, "Example of the Glicko-2 system" (2022), steps 1 to 8.
 
     Examples
     --------
