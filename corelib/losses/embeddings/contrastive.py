@@ -52,8 +52,8 @@ def contrastive_loss(
     -------
     Tensor, shape () or (n,), of the embeddings' dtype (a float or an array for arrays)
         A kind of which there is no pair adds 0. Computed in float64. Differentiable once in ``embeddings``
-        and ``references``. Two equal rows do not pull or push each other; the cosine of a row of zeros is 0 and has
-        gradient 0 there, as has that of a row shorter than 1e-12.
+        and ``references``. Two equal rows do not pull or push each other. The cosine of a row of zeros is 0; its
+        derivative, and that of the cosine of a row shorter than 1e-12, is taken as 0.
 
     Raises
     ------
@@ -63,8 +63,9 @@ def contrastive_loss(
 
     Notes
     -----
-    O(n^2 d) time (n m d with references), almost all of it in matrix products; O((n + m) d) memory beside strips of a few MB. The
-    gradient is computed together with the loss, that of "none" in the backward pass. Distances are exact for near duplicates, too, where the matrix product would cancel.
+    O(n^2 d) time (n m d with references), almost all of it in matrix products; O((n + m) d) memory beside strips of a
+    few MB. The gradient is computed together with the loss, that of "none" in the backward pass. Distances are exact for
+    near duplicates, too, where the matrix product would cancel.
 
     Hadsell et al. have ``pos_margin=0`` and ``power=2``; pytorch-metric-learning ``power=1`` and "active", and its
     margins for ``CosineSimilarity`` are 1 minus the ones here.

@@ -72,8 +72,8 @@ def multi_similarity_loss(
     -----
     Time :math:`O(n^2d)`, almost all of it in matrix products; memory :math:`O(nd)`: similarities exist in
     strips of a few MB; with references, :math:`O(nmd)` and :math:`O((n+m)d)`. Gradients are computed together with the
-    loss, and only those that are asked for. Row results do not depend on the number of threads; the matrix products depend on it as far as
-    torch's BLAS does.
+    loss, and only those that are asked for. Row results do not depend on the number of threads; the matrix products
+    depend on it as far as torch's BLAS does.
 
     The official code (``beta=40``) skips an anchor that has lost either kind of pair, drops positives of
     similarity above 1 - 1e-5, and mines negatives after that. The paper is quoted with ``base=1``. The
