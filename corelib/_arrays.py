@@ -18,12 +18,14 @@ def as_numbers(value: object, name: str) -> np.ndarray:
         array = _of_tensor(value) if _is_tensor(value) else np.asarray(value)
     except ValueError as error:
         raise ValueError(
-            f"{name} must be an array or nested lists of equal length (ragged queries go flat, with indptr): {error}"
+            f"{name} must be an array or nested lists of equal length (ragged ones go flat, with indptr where there is one): {error}"
         ) from error
     except (TypeError, RuntimeError) as error:
         raise TypeError(
             f"{name} must be an array or a list of numbers; got {type(value).__name__}: {error}"
         ) from error
+    if not array.ndim and array.dtype.kind in "OSU":
+        raise TypeError(f"{name} must be an array or a list of numbers; got {type(value).__name__}")
     if array.dtype == np.float16:
         return array.astype(np.float32)
     if array.dtype.itemsize not in _NATIVE.get(array.dtype.kind, ()):

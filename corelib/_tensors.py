@@ -14,7 +14,7 @@ from corelib._checks import check_positive, check_real
 
 FLOATS = (torch.float32, torch.float64)
 HALF = (torch.float16, torch.bfloat16)
-_SMALLEST_TEMPERATURE = {torch.float32: 1e-37, torch.float64: 1e-280}  # its inverse is still finite
+_SMALLEST_DIVISOR = {torch.float32: 1e-37, torch.float64: 1e-280}  # its inverse is still finite
 INTEGERS = (
     torch.int64,
     torch.int32,
@@ -272,13 +272,18 @@ def check_positive_scalar(value: object, name: str) -> float | Tensor:
 
 def check_temperature(temperature: object, dtype: torch.dtype) -> float | Tensor:
     """``temperature``, whose inverse does not overflow the dtype; as a tensor if it takes part in the gradient."""
-    tau = check_positive_scalar(temperature, "temperature")
-    number = number_of(tau)
-    if not _SMALLEST_TEMPERATURE[dtype] <= number <= 1e280:
-        raise ValueError(
-            f"temperature must lie between {_SMALLEST_TEMPERATURE[dtype]} and 1e280 for scores of this dtype; got {number}"
-        )
+    tau = check_scalar(temperature, "temperature")
+    number = check_divisor(number_of(tau), "temperature", dtype)
     return tau.to(dtype) if isinstance(tau, Tensor) else number
+
+
+def check_divisor(value: object, name: str, dtype: torch.dtype) -> float:
+    """``value`` as a float above zero whose inverse overflows no number of the dtype, nor its product with one."""
+    number = check_positive(value, name)
+    if not _SMALLEST_DIVISOR[dtype] <= number <= 1e280:
+        smallest = _SMALLEST_DIVISOR[dtype]
+        raise ValueError(f"{name} must lie between {smallest} and 1e280 for numbers of this dtype; got {number}")
+    return number
 
 
 def longest_row(value: Tensor, name: str) -> float:

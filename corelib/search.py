@@ -13,6 +13,7 @@ from corelib._tensors import (
     check_same,
     longest_row,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.nearest import top_products
 
 __all__ = ["hard_negatives", "top_inner_products"]
@@ -20,8 +21,8 @@ __all__ = ["hard_negatives", "top_inner_products"]
 
 @front_end("queries", "keys", "exclude")
 def top_inner_products(
-    queries: Tensor, keys: Tensor, k: int, *, exclude: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+    queries: TensorOrArray, keys: TensorOrArray, k: int, *, exclude: TensorOrArray | None = None
+) -> tuple[TensorOrArray, TensorOrArray]:
     """The k keys with the largest inner products with each query; among equals, the lowest index first.
 
     Parameters
@@ -70,9 +71,9 @@ def top_inner_products(
 
 @front_end("queries", "keys", "positives", "exclude")
 def hard_negatives(
-    queries: Tensor,
-    keys: Tensor,
-    positives: Tensor,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
+    positives: TensorOrArray,
     k: int,
     *,
     rule: str = "none",
@@ -80,8 +81,8 @@ def hard_negatives(
     skip: int = 0,
     stride: int = 1,
     pool: int = 50,
-    exclude: Tensor | None = None,
-) -> Tensor:
+    exclude: TensorOrArray | None = None,
+) -> TensorOrArray:
     """k hard negatives of each query: high-scored keys that a rule does not suspect of being answers.
 
     The ``pool`` best keys other than the query's positive are ranked; the first ``skip`` are dropped; the rule drops

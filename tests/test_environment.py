@@ -184,7 +184,6 @@ def test_the_release_that_pages_install_is_this_version():
     assert {"README.md", "book/how-to-run.md"} <= set(mentions)
 
 
-@NOT_YET
 def test_every_hint_to_install_names_this_distribution_one_of_its_extras_and_a_release():
     texts = "\n".join(tracked_texts().values())
     hints = re.findall(r'pip install (?:-\w+ )*\\?"([\w-]+)\\?\[(\w+)', texts)

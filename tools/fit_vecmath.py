@@ -29,7 +29,6 @@ def coefficients() -> dict[str, list[str]]:
             "ks_exp": (_exp_rest, [-r, r], 10),
             "ks_expf": (_exp_rest, [-r, r], 5),
             "ks_log1p_unit": (_log_rest, [0, z], 8),
-            "ks_log1p_unitf": (_log_rest, [0, z], 3),
         }
         return {name: [mpmath.nstr(c, 20) for c in mpmath.chebyfit(*fit)] for name, fit in fits.items()}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from corelib._version import __version__
 from corelib.lab import record
 from corelib.lab.card import Card
 from corelib.lab.plot import MAX_WIDTH
@@ -23,12 +24,12 @@ from corelib.lab.style import PIXELS_PER_INCH
 from tools.cells import claims_hash, parse
 from tools.normalise import normalise
 
-INSTALL_CELL = """\
+INSTALL_CELL = f"""\
 # On Colab, or wherever corelib is missing: install the book's library first.
 try:
     import corelib
 except ImportError:
-    %pip install -q "corelib[book] @ git+https://github.com/keeping-score/keeping-score\""""
+    %pip install -q "keeping-score[notebooks] @ git+https://github.com/keeping-score/keeping-score@v{__version__}\""""
 
 MAX_BYTES = 1_500_000
 CARD_TAG = "nbval-ignore-output"

@@ -41,7 +41,7 @@ def cub200(folder: str | Path = "data", *, size: int = 256, download: bool = Fal
     FileNotFoundError
         If the set is not in ``folder`` and ``download`` is False.
     ModuleNotFoundError
-        If Pillow is missing; ``pip install "corelib[book]"`` brings it.
+        If Pillow is missing; ``pip install "keeping-score[notebooks]"`` brings it.
     TypeError, ValueError
         If an argument has the wrong type, ``size`` is less than 1, or the download is damaged.
 
@@ -63,7 +63,7 @@ def cub200(folder: str | Path = "data", *, size: int = 256, download: bool = Fal
     try:
         from PIL import Image, ImageOps
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('pictures are decoded by Pillow: pip install "corelib[book]"') from error
+        raise ModuleNotFoundError('pictures are decoded by Pillow: pip install "keeping-score[notebooks]"') from error
     paths = _column(root / "images.txt")
     labels = np.array(_column(root / "image_class_labels.txt"), dtype=np.int64) - 1
     images = np.empty((len(paths), size, size, 3), dtype=np.uint8)

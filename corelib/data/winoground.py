@@ -33,7 +33,7 @@ def winoground(folder: str | Path = "data/winoground", *, size: int = 224) -> Ca
     FileNotFoundError
         If a file is missing; the message says how to get it.
     ModuleNotFoundError
-        If Pillow is missing; ``pip install "corelib[book]"`` brings it.
+        If Pillow is missing; ``pip install "keeping-score[notebooks]"`` brings it.
     TypeError, ValueError
         If ``size`` is no integer of at least 1, or a line of ``examples.jsonl`` is not what it should be.
 
@@ -58,7 +58,7 @@ def winoground(folder: str | Path = "data/winoground", *, size: int = 224) -> Ca
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('pictures are decoded by Pillow: pip install "corelib[book]"') from error
+        raise ModuleNotFoundError('pictures are decoded by Pillow: pip install "keeping-score[notebooks]"') from error
     examples = [
         _example(line, number)
         for number, line in enumerate((root / "examples.jsonl").read_text(encoding="utf-8").splitlines(), 1)

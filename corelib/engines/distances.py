@@ -63,7 +63,7 @@ class Euclidean:
     """Euclidean distances, whose derivative at distance 0 is taken as 0.
 
     As every measure: rows ``prepared`` for it, ``values``, ``weights`` in the place of the derivatives by the distances and
-    of these, a ``gradient`` of the rows ``a`` from them, and ``pulled_back``, which takes it from prepared rows to those given.
+    of these, a ``gradient`` of the rows ``a`` from them, and ``pulled_back``, which takes it from prepared rows to the rows.
     """
 
     @staticmethod

@@ -19,12 +19,12 @@ def forward(x, sigma, data, centre, log_weights, radius) -> tuple[torch.Tensor, 
     """Score (B, d) in the dtype of ``x``, and the float64 log of the softmax's denominator (B,)."""
     score = torch.empty_like(x, memory_format=torch.contiguous_format)
     log_total = torch.empty_like(sigma)
-    for rows in _row_tiles(x, sigma, centre, radius):
-        peak = torch.full_like(rows.variance, -torch.inf)
+    for rows in _row_tiles(x, sigma, data, centre, radius):
+        peak = torch.full_like(rows.variance, torch.finfo(torch.float64).min)
         total = torch.zeros_like(rows.variance)
         mean = torch.zeros_like(rows.points, dtype=torch.float64)
         for columns in _column_tiles(len(data)):
-            targets = rows.centred(data[columns], centre)
+            targets = rows.centred(data[columns])
             logits = rows.logits(targets, log_weights[columns])
             new_peak = torch.maximum(peak, logits.amax(1).to(torch.float64))
             weights = (logits - new_peak.to(logits.dtype)[:, None]).exp_()
@@ -40,7 +40,7 @@ def forward(x, sigma, data, centre, log_weights, radius) -> tuple[torch.Tensor, 
 def vjp(x, sigma, data, centre, log_weights, radius, score, log_total, grad) -> torch.Tensor:
     """The symmetric Jacobian ``(Cov_w(y) / sigma^2 - I) / sigma^2`` times ``grad``, (B, d)."""
     result = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for rows in _row_tiles(x, sigma, centre, radius):
+    for rows in _row_tiles(x, sigma, data, centre, radius):
         dtype = rows.points.dtype
         direction = grad[rows.index].to(dtype)
         mean = (rows.points + rows.variance[:, None] * score[rows.index]).to(dtype)
@@ -49,9 +49,10 @@ def vjp(x, sigma, data, centre, log_weights, radius, score, log_total, grad) -> 
         spread = torch.zeros_like(rows.points, dtype=torch.float64)
         total = torch.zeros_like(rows.variance)
         for columns in _column_tiles(len(data)):
-            targets = rows.centred(data[columns], centre)
+            targets = rows.centred(data[columns])
             weights = (rows.logits(targets, log_weights[columns]) - log_scale).exp_()
-            weights *= direction @ targets.mT - along_mean
+            slopes = direction @ targets.mT - along_mean
+            weights *= slopes.masked_fill_(weights == 0, 0.0)  # they may have overflowed
             spread += weights @ targets
             total += weights.sum(1, dtype=torch.float64)
         spread -= total[:, None] * mean
@@ -66,12 +67,13 @@ class _Rows:
     """Some rows of ``x``, centred, with the arithmetic that their noise level allows."""
 
     index: torch.Tensor
+    centre: torch.Tensor
     points: torch.Tensor
     variance: torch.Tensor
     by_product: bool
 
-    def centred(self, data: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
-        return (data - centre).to(self.points.dtype)
+    def centred(self, data: torch.Tensor) -> torch.Tensor:
+        return (data - self.centre).to(self.points.dtype)
 
     def logits(self, targets: torch.Tensor, log_weights: torch.Tensor) -> torch.Tensor:
         """``log p - |x - y|^2 / 2 sigma^2``, up to `left_out`."""
@@ -89,13 +91,21 @@ class _Rows:
         return self.points.to(torch.float64).square().sum(1) / (2 * self.variance) if self.by_product else 0.0
 
 
-def _row_tiles(x, sigma, centre, radius) -> Iterator[_Rows]:
+def _row_tiles(x, sigma, data, centre, radius) -> Iterator[_Rows]:
     reach = torch.linalg.vector_norm(x - centre, dim=1).clamp(min=radius) * radius
     safe = reach <= CANCELLATION[x.dtype] * sigma.square()
     for by_product, dtype in ((True, x.dtype), (False, torch.float64)):
-        for index in torch.nonzero(safe == by_product)[:, 0].split(TILE[0]):
+        indices = torch.nonzero(safe == by_product)[:, 0]
+        middle = centre if by_product or not len(indices) else _nearest_to_zero(data)
+        for index in indices.split(TILE[0]):
             if len(index):
-                yield _Rows(index, (x[index] - centre).to(dtype), sigma[index].square(), by_product)
+                yield _Rows(index, middle, (x[index] - middle).to(dtype), sigma[index].square(), by_product)
+
+
+def _nearest_to_zero(data: torch.Tensor) -> torch.Tensor:
+    """The point of the data's bounding box from which no point lies farther than from 0, so that no digit is lost."""
+    lowest, highest = (bound.to(torch.float64) for bound in data.aminmax(dim=0))
+    return torch.zeros_like(lowest).clamp(lowest, highest)
 
 
 def _column_tiles(count: int) -> Iterator[slice]:

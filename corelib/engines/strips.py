@@ -16,7 +16,7 @@ _MIN_ROWS = 16
 
 
 def strips(rows: int, columns: int, like: Tensor, at_least: int = 1) -> list[tuple[int, int]]:
-    """Half-open row ranges that cut a ``rows`` x ``columns`` matrix into strips of the device's size, or ``at_least`` many."""
+    """Half-open row ranges that cut a ``rows`` x ``columns`` matrix into ``at_least`` strips, of at most the device's size."""
     budget = _BYTES.get(like.device.type, _BYTES_GPU)
     height = max(_MIN_ROWS, min(budget // (columns * like.element_size()), -(-rows // at_least)))
     return [(start, min(start + height, rows)) for start in range(0, rows, height)]

@@ -213,6 +213,7 @@ KS_INLINE void KS_TYPED(add_differences)(const KS_TYPED(targets) *y, ptrdiff_t t
         if (!keep[j - first]) continue;
         const KS_REAL *to = y->data + j * d;
         double logit = y->log_weight[j] - KS_TYPED(squared_distance)(x, to, d) / (2 * row->variance), weight = 1.0;
+        if (logit == -INFINITY) continue; /* the squared distance overflowed */
         if (logit > row->peak) {
             double fade = exp(row->peak - logit);
             for (ptrdiff_t k = 0; k < d; k++) sum[k] *= fade;
@@ -295,6 +296,7 @@ KS_INLINE void KS_TYPED(add_slopes)(const KS_TYPED(targets) *y, ptrdiff_t tile, 
         const KS_REAL *to = y->data + j * d;
         double logit = y->log_weight[j] - KS_TYPED(squared_distance)(x, to, d) / (2 * variance);
         double along = 0.0, weight = exp(logit - row->peak);
+        if (weight == 0.0) continue; /* what it multiplies may have overflowed */
         for (ptrdiff_t k = 0; k < d; k++)
             along += (((double)to[k] - (double)x[k]) - variance * (double)score[k]) * (double)grad[k];
         for (ptrdiff_t k = 0; k < d; k++)

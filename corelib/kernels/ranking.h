@@ -167,9 +167,11 @@ KS_INLINE int64_t ks_positions(const uint8_t *flag, int64_t n, int64_t from, int
     return count;
 }
 
+/* 2 ** grade - 1; above 0 for every grade above 0. */
 KS_INLINE double ks_exponential(const ks_scratch *s, double grade) {
     int whole = grade < KS_GRADES ? (int)grade : 0;
-    return (double)whole == grade ? s->exponential[whole] : exp2(grade) - 1;
+    if ((double)whole == grade) return s->exponential[whole];
+    return grade < 1 ? expm1(grade * M_LN2) : exp2(grade) - 1;
 }
 
 KS_INLINE double ks_gain(const ks_ranking *r, const ks_scratch *s, double grade) {
@@ -276,7 +278,7 @@ KS_INLINE int64_t ks_occurrences(const int16_t *value, int64_t n, int16_t x) {
     return total;
 }
 
-/* How many maxima to take for a bound on the k-th best. */
+/* How many maxima to take for a bound on the k-th best, which is not deeper than KS_DEEPEST_BOUND. */
 KS_INLINE int64_t ks_bound_width(int64_t k) { return (k + k / 2 + KS_LANES - 1) & ~(int64_t)(KS_LANES - 1); }
 
 /* Sum of the discounts of ranks start + 1 ... end; differences of partial sums lose digits on short stretches. */

@@ -140,8 +140,8 @@ KS_INLINE void KEY_(look_up)(const ks_ranking *r, const KEY *key, int64_t n, con
 KS_INLINE KEY_(list) KEY_(contenders)(const ks_ranking *r, ks_scratch *s, int64_t n, int64_t k, int wants_first) {
     KEY *restrict key = s->key, *restrict kept = s->kept;
     double *restrict grade = s->grade, *restrict kept_grade = s->kept_grade;
+    if (k > KS_DEEPEST_BOUND || ks_bound_width(k) * 2 > n) return (KEY_(list)){key, grade, n};
     int64_t width = ks_bound_width(k), m = 0;
-    if (k > KS_DEEPEST_BOUND || width * 2 > n) return (KEY_(list)){key, grade, n};
     for (int64_t j = n; j < n + width; j++) key[j] = -(KEY)INFINITY;
     KEY bound = KEY_(bound)(key, n, k, width, s->sorted);
     if (wants_first) {

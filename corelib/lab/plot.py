@@ -39,7 +39,7 @@ def figure(title: str, width: float = MAX_WIDTH, height: float = 3.6, **subplots
     Raises
     ------
     ModuleNotFoundError
-        If matplotlib is missing; ``pip install "corelib[book]"`` brings it.
+        If matplotlib is missing; ``pip install "keeping-score[notebooks]"`` brings it.
     TypeError, ValueError
         If ``title`` is no string or empty, a size is not a positive number, or the figure too wide.
 
@@ -61,7 +61,7 @@ def figure(title: str, width: float = MAX_WIDTH, height: float = 3.6, **subplots
         import matplotlib
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('figures need matplotlib: pip install "corelib[book]"') from error
+        raise ModuleNotFoundError('figures need matplotlib: pip install "keeping-score[notebooks]"') from error
     with matplotlib.rc_context(rc_params()):
         fig = Figure(figsize=(width, height), layout="constrained")
         axes = fig.subplots(**subplots)

@@ -20,6 +20,7 @@ from corelib._tensors import (
     dtype_name,
     traced,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.pair_sums import pair_loss
 from corelib.engines.route import first_derivative_only
 from corelib.losses._reduction import check_reduction, reduce
@@ -30,14 +31,14 @@ _LARGEST = 1e280  # score whose differences can be summed
 
 @front_end("logits", "clicks", "propensity")
 def click_loss(
-    logits: torch.Tensor,
-    clicks: torch.Tensor,
-    propensity: torch.Tensor,
+    logits: TensorOrArray,
+    clicks: TensorOrArray,
+    propensity: TensorOrArray,
     *,
     clip: float = 0.0,
     kind: str = "log",
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Pointwise loss whose mean over the clicks is the loss of the relevance behind them.
 
     With :math:`w = \mathrm{click} / \max(\theta, \mathrm{clip})` and a score s:
@@ -108,14 +109,14 @@ def click_loss(
 
 @front_end("logits", "clicks", "propensity")
 def pairwise_click_loss(
-    logits: torch.Tensor,
-    clicks: torch.Tensor,
-    propensity: torch.Tensor,
+    logits: TensorOrArray,
+    clicks: TensorOrArray,
+    propensity: TensorOrArray,
     *,
     clip: float = 0.0,
     nonnegative: bool = False,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Pairwise loss whose mean over the clicks ranks by relevance: all ordered pairs of a user's items.
 
     .. math:: L_u = \frac1{I (I - 1)} \sum_{i \ne j} w_i (1 - w_j) \log\big(1 + e^{s_j - s_i}\big)
@@ -228,15 +229,15 @@ class _SquaredClickLoss(torch.autograd.Function):
 
 @front_end("users", "items", "click_user", "click_item", "propensity")
 def squared_click_loss(
-    users: torch.Tensor,
-    items: torch.Tensor,
-    click_user: torch.Tensor,
-    click_item: torch.Tensor,
-    propensity: torch.Tensor,
+    users: TensorOrArray,
+    items: TensorOrArray,
+    click_user: TensorOrArray,
+    click_item: TensorOrArray,
+    propensity: TensorOrArray,
     *,
     clip: float = 0.0,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""``click_loss`` of kind "squared" for factorised scores, over all users and items, without visiting them.
 
     With :math:`s_{ui} = p_u^\top q_i` and :math:`w = 1 / \max(\theta, \mathrm{clip})` where there is a click:

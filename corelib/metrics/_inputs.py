@@ -1,6 +1,7 @@
 """Scores, relevance and query boundaries as the kernels take them, or an error that names what was wrong."""
 
 import numbers
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,6 +13,11 @@ _EXACT_INTEGERS = 2**53
 
 def as_scores(value: object, name: str = "scores") -> np.ndarray:
     """``value`` as float32 or float64; integers only where the conversion is exact."""
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} must be an array or a list of numbers; got {type(value).__name__} "
+            "(align_run makes arrays of a run and its qrels)"
+        )
     scores = as_numbers(value, name)
     if scores.dtype.kind == "f":
         return scores

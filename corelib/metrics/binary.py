@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_bool, check_positive, check_real
+from corelib._types import ArrayLike
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_scores,

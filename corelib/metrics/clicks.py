@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_real
+from corelib._types import ArrayLike
 from corelib.metrics._inputs import (
     as_scores,
     bounds_of,

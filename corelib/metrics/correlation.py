@@ -3,13 +3,10 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from corelib._arrays import as_numbers
+from corelib._types import ArrayLike
 from corelib.engines import ranking as engine
-from corelib.metrics._inputs import check_empty
-
-_EXACT_INTEGERS = 2**53
+from corelib.metrics._inputs import as_scores, check_empty
 
 
 def kendall_tau(x: ArrayLike, y: ArrayLike, *, empty: float | None = None) -> float:
@@ -234,14 +231,8 @@ def _columns(x: ArrayLike) -> np.ndarray:
 
 def _floats(value: ArrayLike, name: str) -> np.ndarray:
     """``value`` as float64 that compare as the input does."""
-    array = as_numbers(value, name)
-    if array.dtype.kind in "iu" and array.size:
-        worst = max(-int(array.min()), int(array.max()))
-        if worst > _EXACT_INTEGERS:
-            raise ValueError(
-                f"integers in {name} must not exceed 2**53 in size, where float64 is exact; got {worst}"
-            )
-    if array.dtype.kind == "f" and (bad := np.argwhere(np.isnan(array))).size:
+    array = as_scores(value, name)
+    if (bad := np.argwhere(np.isnan(array))).size:
         raise ValueError(
             f"{name} must not be NaN; {len(bad)} of {array.size} are, the first at index {bad[0].tolist()}"
         )

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from corelib._types import ArrayLike
 from corelib.metrics._names import parse_names
 from corelib.metrics.ranked import measure_lists
 

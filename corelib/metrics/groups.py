@@ -4,8 +4,8 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from corelib._types import ArrayLike
 from corelib.metrics._inputs import as_scores
 
 _MOST_CAPTIONS = 16

@@ -1,10 +1,10 @@
 """Metrics of ranked lists: discounted gain, average precision, reciprocal rank, what stands above rank k, and more."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_positive, check_real
+from corelib._types import ArrayLike
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_scores,
@@ -39,9 +39,11 @@ def ndcg(
     Parameters
     ----------
     scores : array_like, shape (documents,), (queries, documents) or (total,)
-        The higher, the better. float32 and float64 are used as they are; integers up to 2**53 are exact.
+        The higher, the better. A document with score ``-inf`` was not retrieved and has no rank, but counts in the ideal
+        ranking; padding has score ``-inf`` and relevance 0. float32 and float64 are compared as they are; integers up
+        to 2**53 are exact.
     relevance : array_like of the same shape
-        Graded relevance, any bool, integer or float type, not negative.
+        Graded relevance, any bool, integer or float type, not negative; up to 1e300, or 1000 with exponential gain.
     k : int, optional
         Look at the first k ranks only, also in the ideal ranking. All by default.
     indptr : array_like of int, shape (queries + 1,), optional
@@ -71,11 +73,14 @@ def ndcg(
         If an argument has the wrong type: strings, complex numbers, objects, masked arrays, a k that is no integer.
     ValueError
         If shapes disagree, a score is NaN, a relevance is negative, NaN or infinite, ``indptr`` does not fit, k is
-        below 1, a choice is none of those above, or the mean of no query is asked for.
+        below 1, a choice is none of those above, the mean of no query is asked for, or ``sample_weight`` is given
+        without ``reduce="mean"``, is negative or not finite, or 0 for all queries.
 
     Notes
     -----
-    With :math:`g_i` the gain at rank i, :math:`\mathrm{DCG} = \sum_{i \le k} g_i / \log_2(i + 1)` [1]_.
+    With :math:`g_i` the gain at rank i, :math:`\mathrm{DCG} = \sum_{i \le k} g_i / \log_2(i + 1)` [1]_. The ideal ranking
+    has all documents of the query in descending order of gain. Time O(documents) where k or the number of relevant
+    documents is small, O(documents log relevant) at worst.
 
     References
     ----------
@@ -88,6 +93,11 @@ def ndcg(
     array([1.        , 0.61990623])
     >>> ndcg([0.9, 0.5, 0.1, 0.3], [2, 3, 1, 1], k=1, gain="exponential")
     0.42857142857142855
+
+    Two queries of different length, with ``indptr``; one relevant document of the second was not retrieved:
+
+    >>> ndcg([0.9, 0.5, 0.8, 0.7, -np.inf], [1, 0, 0, 1, 1], indptr=[0, 2, 5])
+    array([1.        , 0.38685281])
     """
     return _one(
         "ndcg", scores, relevance, k, indptr,

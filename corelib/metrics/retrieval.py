@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice
+from corelib._types import ArrayLike
 from corelib.metrics._inputs import check_empty, check_reduce, reduced
 from corelib.metrics._names import parse_names
 
@@ -76,7 +76,7 @@ def evaluate_retrieval(
     - MAP@R is :math:`\frac1R \sum_{i=1}^R P_i r_i`.
 
     Among equal similarities the reference that stands earlier comes first. Similarities that differ by
-    rounding alone may come in either order. Time O(queries x references x dimensions); memory 2**21
+    rounding alone may come in either order; inner products and distances of small integers are exact. Time O(queries x references x dimensions); memory 2**21
     similarities and their order, or those of one query if that is more.
 
     References
@@ -167,9 +167,17 @@ def _prepare(
     reference = np.ldexp(reference.astype(np.float64), exponent)
     if similarity == "inner":
         return query.astype(dtype), reference.astype(dtype), None
-    centre = reference.mean(0)
+    centre = _coarse_mean(reference)
     query, reference = (query - centre).astype(dtype), (reference - centre).astype(dtype)
     return query, reference, (reference * reference).sum(1) / 2
+
+
+def _coarse_mean(vectors: np.ndarray) -> np.ndarray:
+    """Near the mean, beside the spread, but of few digits: integers less it are exact, and equal distances stay equal."""
+    mean = vectors.mean(0)
+    _, exponent = np.frexp(np.abs(vectors - mean).max())
+    step = np.ldexp(1.0, max(int(exponent), -900) - 4)
+    return np.rint(mean / step) * step
 
 
 def _directions(vectors: np.ndarray, name: str) -> np.ndarray:

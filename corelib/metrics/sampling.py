@@ -1,17 +1,17 @@
 """What several samples per problem are worth: success within k tries, and the best of n by a score."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_int
+from corelib._types import ArrayLike
 from corelib.metrics._inputs import as_scores, check_reduce
 
 _MOST = 2**31
 
 
 def pass_at_k(
-    samples: ArrayLike, correct: ArrayLike, k: int | ArrayLike, *, reduce: str | None = None
+    samples: int | ArrayLike, correct: ArrayLike, k: int | ArrayLike, *, reduce: str | None = None
 ) -> np.ndarray | float:
     r"""pass@k: the chance that at least one of k samples is right, without bias from n samples of which c were.
 

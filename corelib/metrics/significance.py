@@ -5,10 +5,10 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_real
+from corelib._types import ArrayLike
 
 _ALTERNATIVES = ("two-sided", "greater", "less")
 _METHODS = ("percentile", "bca")

@@ -270,7 +270,8 @@ def align_run(
         If an argument is not a mapping of mappings, an identifier is no string or integer, or a score or
         a relevance no real number.
     ValueError
-        If a score is not finite, a relevance does not fit 64 bits, or a choice is none of those above.
+        If a score is not finite, a relevance does not fit 64 bits, a choice is none of those above, or no query of the
+        run has judgements.
 
     Notes
     -----
@@ -292,6 +293,11 @@ def align_run(
     check_choice(queries, "queries", ("qrels", "both"))
     retrieved_for, judged_for = _table(run, "run", "score"), _table(qrels, "qrels", "relevance")
     _check_judgements(judged_for)
+    if retrieved_for and retrieved_for.keys().isdisjoint(judged_for):
+        raise ValueError(
+            f"run and qrels must have a query in common; the run begins with {next(iter(retrieved_for))!r}, "
+            + (f"the qrels with {next(iter(judged_for))!r}" if judged_for else "the qrels have none")
+        )
     chosen = [query for query in judged_for if queries == "qrels" or query in retrieved_for]
     documents: list[str] = []
     scores: list[float] = []

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from corelib._checks import check_int, check_real
+from corelib._types import ArrayLike
 from corelib.ratings._arrays import check_indices, check_reals
+
+_LARGEST_WEIGHT = 1e100  # sums over games stay finite
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,11 @@ class BradleyTerryModel:
 
 
 def fit_bradley_terry(
-    winner,
-    loser,
+    winner: ArrayLike,
+    loser: ArrayLike,
     players: int,
     *,
-    weight=None,
+    weight: ArrayLike | None = None,
     precision: float = 1e-3,
     tolerance: float = 1e-10,
     max_iterations: int = 100,
@@ -90,6 +93,8 @@ def fit_bradley_terry(
     )
     if (weight < 0).any():
         raise ValueError(f"weight must not be negative; got {weight.min()}")
+    if (weight > _LARGEST_WEIGHT).any():
+        raise ValueError(f"weight must not exceed {_LARGEST_WEIGHT:g}; got {weight.max()}")
     precision = check_real(precision, "precision")
     if precision < 1e-9:
         raise ValueError(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corelib._checks import check_positive, check_real
+from corelib._types import ArrayLike
 from corelib.engines import ratings as engine
 from corelib.ratings._arrays import check_indices, check_range, check_reals
 
@@ -32,12 +33,12 @@ class GlickoRatings:
 
 
 def glicko2_period(
-    rating,
-    deviation,
-    volatility,
-    player,
-    opponent,
-    score,
+    rating: ArrayLike,
+    deviation: ArrayLike,
+    volatility: ArrayLike,
+    player: ArrayLike,
+    opponent: ArrayLike,
+    score: ArrayLike,
     *,
     tau: float = 0.5,
     max_deviation: float = 350.0,
@@ -71,7 +72,8 @@ def glicko2_period(
     -----
     O(games + players) in one pass over each; each player's volatility equation is solved by the Illinois variant of
     regula falsi, to 1e-6 as the source asks. A player without games keeps rating and volatility, and its deviation
-    grows. Source: M. Glickman, "Example of the Glicko-2 system" (2022), steps 1 to 8.
+    grows. Results that the ratings deem next to impossible (30 upsets in a period by a player 2000 points weaker, both
+    deviations 30) make volatility, and with it ratings, leave every scale: so the equations of the source have it. Source: M. Glickman, "Example of the Glicko-2 system" (2022), steps 1 to 8.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import numpy as np
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_positive
+from corelib._types import ArrayLike
 from corelib.engines import ratings as engine
 from corelib.ratings._arrays import check_indices
 from corelib.ratings._lbfgs import Point, minimise
@@ -45,10 +46,10 @@ class ItemResponseModel:
 
 
 def fit_item_response(
-    responses,
+    responses: ArrayLike,
     *,
-    solver=None,
-    item=None,
+    solver: ArrayLike | None = None,
+    item: ArrayLike | None = None,
     shape: tuple[int, int] | None = None,
     model: str = "1pl",
     ability_precision: float = 1.0,

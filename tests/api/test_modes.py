@@ -38,18 +38,8 @@ DIFFERENTIABLE = [f for f in FUNCTIONS if f not in WITHOUT_GRADIENT]
 over_halves = pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
 
 
-def over(functions, known: dict | None = None):
-    """Parametrises by functions; those of ``known`` are expected to fail, for the reason given."""
-    return pytest.mark.parametrize(
-        "function",
-        [
-            pytest.param(f, marks=pytest.mark.xfail(reason=known[f], strict=False))
-            if known and f in known
-            else f
-            for f in functions
-        ],
-        ids=name_of,
-    )
+def over(functions):
+    return pytest.mark.parametrize("function", functions, ids=name_of)
 
 
 def float_names(function) -> list[str]:
@@ -122,10 +112,7 @@ def test_no_gradient_is_lost(function):
             assert has_gradient == (function not in WITHOUT_GRADIENT)
 
 
-@over(FUNCTIONS, dict.fromkeys(
-    [score.contractive_penalty, score.gaussian_flow, score.gaussian_score],
-    "called inside of autocast, the backward pass of torch's own matrix products is rounded",
-))  # fmt: skip
+@over(FUNCTIONS)
 @over_halves
 def test_autocast_changes_nothing(function, half):
     kwargs = tensors(function, torch.float32)
@@ -136,10 +123,7 @@ def test_autocast_changes_nothing(function, half):
         assert_same(a, b)
 
 
-@over(FUNCTIONS, dict.fromkeys(
-    [score.gaussian_flow, score.gaussian_log_density, score.gaussian_score, score.mixture_log_density, score.mixture_score],
-    "eigenvectors rounded to bfloat16 are not orthonormal enough",
-))  # fmt: skip
+@over(FUNCTIONS)
 @over_halves
 def test_half_precision_is_computed_in_single(function, half):
     rounded = tensors(function, half)
@@ -161,7 +145,7 @@ def test_without_gradients(function, mode):
     assert_same(got, expected)
 
 
-@over(DIFFERENTIABLE, {score.frechet_distance: "NaN where eigenvalues are equal"})
+@over(DIFFERENTIABLE)
 def test_second_derivatives_are_right_or_refused(function):
     """A gradient penalty against the finite differences of what it is made of."""
     kwargs = tensors(function)

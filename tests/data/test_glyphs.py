@@ -139,5 +139,5 @@ def test_other_pixels_are_said_not_hidden(monkeypatch):
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "corelib\[book\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "keeping-score\[notebooks\]"'):
         glyphs()

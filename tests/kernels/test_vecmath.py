@@ -68,8 +68,13 @@ def arguments(function, dtype):
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="needs a longer floating-point type")
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("name", ["exp", "log1p", "softplus", "sigmoid", "both_softplus", "both_sigmoid"])
+@pytest.mark.parametrize(
+    "name, dtype",
+    [
+        ("exp", "f32"),
+        *((name, "f64") for name in ("exp", "log1p", "softplus", "sigmoid", "both_softplus", "both_sigmoid")),
+    ],
+)
 def test_errors_are_as_small_as_stated(library, name, dtype):
     function = name.removeprefix("both_")
     x = arguments(function, TYPES[dtype])
@@ -80,7 +85,7 @@ def test_errors_are_as_small_as_stated(library, name, dtype):
 
 
 def test_header_states_these_errors():
-    stated = "exp 1.1,\n * log(1 + u) 1.9, sigmoid 2.4, softplus 2.7"
+    stated = "exp 1.1 (in float32\n * too), log(1 + u) 1.9, sigmoid 2.4, softplus 2.7"
     assert stated in (KERNELS / "vecmath.h").read_text()
 
 

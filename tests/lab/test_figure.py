@@ -165,6 +165,6 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
         return original(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    message = r'figures need matplotlib: pip install "corelib\[book\]"'
+    message = r'figures need matplotlib: pip install "keeping-score\[notebooks\]"'
     with pytest.raises(ModuleNotFoundError, match=message), lab.figure("x"):
         pass

@@ -126,7 +126,7 @@ def test_constant_columns_are_an_error_or_the_value_asked_for():
         (
             {"x": [1, 2, 2**53 + 1]},
             ValueError,
-            r"integers in x must not exceed 2\*\*53 .* got 9007199254740993",
+            r"integer x must not exceed 2\*\*53 .* got 9007199254740993",
         ),
         ({"x": ["a", "b", "c"]}, TypeError, "x must hold bool, integer, float32 or float64"),
         ({"empty": "nan"}, TypeError, "empty must be a real number or NaN"),

@@ -93,6 +93,38 @@ def test_equal_similarities_keep_the_order_of_the_references(rows):
     np.testing.assert_array_equal(shallow["precision@4"], found["precision@4"])
 
 
+@pytest.mark.parametrize("similarity", ["inner", "euclidean"])
+@pytest.mark.parametrize("dtype", [np.int8, np.float32, np.float64])
+@pytest.mark.parametrize("largest, offset", [(2, 0), (2, 100), (7, -90), (25, 3)])
+def test_equal_similarities_of_integers_are_equal(similarity, dtype, largest, offset):
+    """Codes, counts, pixels: about every second distance has its like, and no mean may part them."""
+    rng = np.random.default_rng(6)
+    for references in (3, 5, 23):
+        query, reference = (
+            (rng.integers(-largest, largest + 1, (n, 2)) + offset).astype(dtype) for n in (30, references)
+        )
+        label, reference_label = rng.integers(0, 3, 30), rng.integers(0, 3, references)
+        found = evaluate_retrieval(
+            query, label, ALL, references=reference, reference_labels=reference_label, similarity=similarity
+        )
+        exact = [x.astype(np.float64) for x in (query, reference)]
+        expected = brute(exact[0], label, exact[1], reference_label, False, similarity)
+        np.testing.assert_allclose(list(found.values()), expected, rtol=1e-12)
+
+
+def test_references_that_hardly_differ_beside_the_queries():
+    reference = np.array([[0.0], [5e-324], [1e-310], [3e-310]])
+    found = evaluate_retrieval(
+        [[1.0]],
+        [0],
+        ["recall@1"],
+        references=reference,
+        reference_labels=[1, 1, 1, 0],
+        similarity="euclidean",
+    )
+    assert not np.isnan(found["recall@1"]).any()
+
+
 def test_pytorch_metric_learning_has_the_same_means():
     rng = np.random.default_rng(2)
     label = rng.integers(0, 12, 200)

@@ -69,7 +69,7 @@ def test_shapes_and_means():
         ((5, [1], 0), ValueError, "k must be at least 1; got 0"),
         ((5, [1], [1, 6]), ValueError, "k must not exceed the smallest number of samples, 5; got 6"),
         ((5, [1], [[1]]), ValueError, "k must be an integer or 1-dimensional"),
-        ((5, [1], "1"), TypeError, "k must hold bool, integer"),
+        ((5, [1], "1"), TypeError, "k must be an array or a list of numbers; got str"),
     ],
 )
 def test_refusals_name_the_argument(arguments, error, message):

@@ -290,6 +290,17 @@ def test_alignment_places_every_document():
     assert nothing.scores.shape == (0,) and nothing.indptr.tolist() == [0]
 
 
+@pytest.mark.parametrize("queries", ["qrels", "both"])
+def test_a_run_of_other_queries_is_refused(queries):
+    """Most likely two data sets, or identifiers with another prefix; 0 for every query would pass for a bad system."""
+    with pytest.raises(ValueError, match="query in common; the run begins with 'test-1', the qrels with '1'"):
+        metrics.align_run({"test-1": {"d": 1.0}}, {"1": {"d": 1}}, queries=queries)
+    with pytest.raises(ValueError, match="the run begins with 'q', the qrels have none"):
+        metrics.align_run({"q": {"d": 1.0}}, {}, queries=queries)
+    nothing = metrics.align_run({}, {"1": {"d": 1}}, queries=queries)
+    assert nothing.queries == (["1"] if queries == "qrels" else [])
+
+
 def test_choice_of_queries_is_checked():
     with pytest.raises(ValueError, match="queries must be one of 'qrels', 'both'; got 'run'"):
         metrics.align_run(GOOD_RUN, GOOD_QRELS, queries="run")

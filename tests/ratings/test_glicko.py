@@ -69,6 +69,34 @@ def test_glicko_agrees_with_one_player_at_a_time(seed):
         np.testing.assert_allclose([new.rating[i], new.deviation[i], new.volatility[i]], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("upsets", [1, 28, 29, 1000])
+def test_impossible_results_do_what_the_source_says(upsets):
+    """From the 29th upset on, the volatility equation has a far root, and the source's own steps find it."""
+    new = glicko2_period(
+        [2500, 500], [30] * 2, [0.06] * 2, [1] * upsets, [0] * upsets, [1] * upsets, max_deviation=1e9
+    )
+    mu, phi, g = 1000 / 173.7178, 30 / 173.7178, 1 / math.sqrt(1 + 3 * (30 / 173.7178 / math.pi) ** 2)
+    expected = 1 / (1 + math.exp(-g * 2000 / 173.7178))
+    v = 1 / (upsets * g**2 * expected * (1 - expected))
+    delta2, a = (v * upsets * g * -expected) ** 2, math.log(0.06**2)
+
+    def f(x):
+        e = math.exp(x)
+        return e * (delta2 - phi**2 - v - e) / (2 * (phi**2 + v + e) ** 2) - (x - a) / 0.25
+
+    low, high = a, math.log(delta2 - phi**2 - v)
+    f_low, f_high = f(low), f(high)
+    while abs(high - low) > 1e-6:
+        middle = low + (low - high) * f_low / (f_high - f_low)
+        f_middle = f(middle)
+        low, f_low = (high, f_high) if f_middle * f_high <= 0 else (low, f_low / 2)
+        high, f_high = middle, f_middle
+    new_phi2 = 1 / (1 / (phi**2 + math.exp(low)) + 1 / v)
+    assert new.volatility[0] == pytest.approx(math.exp(low / 2), rel=1e-9)
+    assert new.deviation[0] == pytest.approx(173.7178 * math.sqrt(new_phi2), rel=1e-9)
+    assert new.rating[0] == pytest.approx(1500 + 173.7178 * (mu - new_phi2 * upsets * g * expected), rel=1e-9)
+
+
 def test_glicko_rest_widens_up_to_the_cap():
     empty = np.zeros(0, dtype=int)
     new = glicko2_period([1500.0, 1500.0], [50.0, 349.99], [0.06, 0.5], empty, empty, np.zeros(0))

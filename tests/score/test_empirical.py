@@ -3,6 +3,7 @@
 import copy
 import pickle
 import resource
+import timeit
 
 import numpy as np
 import pytest
@@ -89,6 +90,21 @@ def test_huge_points_and_huge_noise(backend, dtype):
     x, data = x * dtype(1e18), data * dtype(1e18)
     for sigma in (1e17, 1e18, 1e19):
         assert relative_error(score.empirical_score(x, data, sigma), brute_force(x, data, sigma)[0]) < 3e-6
+
+
+@pytest.mark.parametrize("far", [-1e30, 1e200, 1.7e308])
+def test_points_at_the_end_of_the_world_change_nothing_here(backend, far):
+    """Be they half of all, or the first: their squared distances may overflow, and they must not be the origin."""
+    x, data = noised(np.float64, 0.5, n=8, rows=3)
+    both = np.concatenate([np.full((8, 20), far), data])
+    want = score.empirical_score(x, data, 0.5)
+    np.testing.assert_allclose(score.empirical_score(x, both, 0.5), want, rtol=1e-12, atol=1e-12)
+    grads = []
+    for points in (both, data):
+        leaf = torch.from_numpy(x).requires_grad_()
+        score.empirical_score(leaf, torch.from_numpy(points), 0.5).sum().backward()
+        grads.append(leaf.grad)
+    torch.testing.assert_close(*grads, rtol=1e-10, atol=1e-10)
 
 
 def test_far_away_the_score_points_at_the_mean(backend):
@@ -457,3 +473,22 @@ def test_the_kernels_refuse_what_was_packed_for_other_points():
     packed = mixture.pack(data, zeros[:2], zeros)
     with pytest.raises(ValueError, match="packed must hold"):
         mixture.empirical_score(data, np.ones((3, 9)), zeros, zeros, packed, zeros + 1, data.copy(), zeros)
+
+
+def test_a_tiny_call_costs_little_more_than_plain_torch():
+    """Measured: 1.2 times plain torch on prepared data, 1.8 times on data as they come."""
+    x, data = torch.randn(8, 8, requires_grad=True), torch.randn(8, 8)
+    points = score.EmpiricalDistribution(data)
+
+    def plain():
+        return torch.softmax(-torch.cdist(x, data).square() / 2, 1) @ data - x
+
+    def fastest(function):
+        return min(timeit.repeat(lambda: function().sum().backward(), number=20, repeat=30))
+
+    ratios = [
+        fastest(function) / fastest(plain)
+        for function in (lambda: points.score(x, 1.0), lambda: score.empirical_score(x, data, 1.0))
+    ]
+    assert ratios[0] < 2
+    assert ratios[1] < 3

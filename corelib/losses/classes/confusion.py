@@ -5,6 +5,7 @@ import torch
 from corelib._checks import check_choice, check_positive, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_binary_like, check_values
+from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only
 from corelib.losses._reduction import check_reduction, reduce
 
@@ -48,8 +49,8 @@ class _SoftCounts(torch.autograd.Function):
 
 @front_end("logits", "labels")
 def soft_confusion_matrix(
-    logits: torch.Tensor, labels: torch.Tensor, *, sharpness: float = 73.0, threshold: float = 0.5
-) -> torch.Tensor:
+    logits: TensorOrArray, labels: TensorOrArray, *, sharpness: float = 73.0, threshold: float = 0.5
+) -> TensorOrArray:
     r"""Confusion matrix in which an example is said to be positive by the amount :math:`\sigma(L (\sigma(z) - t))`.
 
     Parameters
@@ -104,15 +105,15 @@ def _soft_counts(logits, labels, sharpness, threshold) -> torch.Tensor:
 
 @front_end("logits", "labels")
 def confusion_loss(
-    logits: torch.Tensor,
-    labels: torch.Tensor,
+    logits: TensorOrArray,
+    labels: TensorOrArray,
     metric: str = "f_beta",
     *,
     sharpness: float = 73.0,
     threshold: float = 0.5,
     beta: float = 1.0,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""One minus a classification metric of the soft confusion matrix.
 
     =====================  ==========================================================

@@ -7,12 +7,13 @@ import torch
 from corelib._checks import check_bool
 from corelib._front_end import front_end
 from corelib._tensors import HALF, check_integers, check_range, check_same, check_values
+from corelib._types import TensorOrArray
 
 _CHUNK = 1 << 17  # logits at a time, so that what is made of them stays in the cache
 
 
 @front_end("logits", "labels")
-def el2n_scores(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def el2n_scores(logits: TensorOrArray, labels: TensorOrArray) -> TensorOrArray:
     r"""EL2N: the L2 norm of the error, :math:`\lVert \mathrm{softmax}(z) - \mathrm{onehot}(y) \rVert`.
 
     Parameters
@@ -72,7 +73,7 @@ def _error_norm(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 @front_end()
 def grand_scores(
     activations: Sequence[torch.Tensor], deltas: Sequence[torch.Tensor], *, bias: bool = True
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""GraNd: the norm of each example's gradient in all weights of the dense layers, without forming it.
 
     The gradient of a dense layer is the outer product of its input a and of the back-propagated error d, so

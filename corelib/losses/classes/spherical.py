@@ -25,6 +25,7 @@ from corelib._tensors import (
     dtype_name,
     traced,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only, outside_autocast
 from corelib.losses._reduction import check_reduction, reduce
 
@@ -141,13 +142,13 @@ def _differentiate(loss: SphericalLoss, target, total, square, classes: int) -> 
 
 @front_end("outputs", "targets")
 def spherical_loss(
-    outputs: torch.Tensor,
-    targets: torch.Tensor,
+    outputs: TensorOrArray,
+    targets: TensorOrArray,
     loss: SphericalLoss,
     *,
     ignore_index: int | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     """A loss of the spherical family, from all outputs of an ordinary layer.
 
     Parameters

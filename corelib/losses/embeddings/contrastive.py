@@ -1,27 +1,27 @@
 """Contrastive loss: pairs of one class together, pairs of two classes a margin apart."""
 
 import torch
-from torch import Tensor
 
 from corelib._checks import check_choice, check_int
 from corelib._front_end import front_end
+from corelib._types import TensorOrArray
 from corelib.engines.pair_costs import contrastive
 from corelib.losses.embeddings._batch import check_classes, check_references, check_threshold
 
 
 @front_end("embeddings", "labels", "references", "reference_labels")
 def contrastive_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     pos_margin: float = 0.0,
     neg_margin: float = 1.0,
     *,
     distance: str = "euclidean",
     power: int = 2,
     reduction: str = "mean",
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
-) -> Tensor:
+    references: TensorOrArray | None = None,
+    reference_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""Contrastive loss of all pairs of a labelled batch (Hadsell et al. 2006).
 
     A pair at distance :math:`d` costs
@@ -53,8 +53,8 @@ def contrastive_loss(
     -------
     Tensor, shape () or (n,), of the embeddings' dtype (a float or an array for arrays)
         A kind of which there is no pair adds 0. Computed in float64. Differentiable once in ``embeddings``
-        and ``references``. Two equal rows do not pull or push each other; the cosine of a row of zeros is 0 and has
-        gradient 0 there, as has that of a row shorter than 1e-12.
+        and ``references``. Two equal rows do not pull or push each other. The cosine of a row of zeros is 0; its
+        derivative, and that of the cosine of a row shorter than 1e-12, is taken as 0.
 
     Raises
     ------
@@ -64,8 +64,9 @@ def contrastive_loss(
 
     Notes
     -----
-    O(n^2 d) time (n m d with references), almost all of it in matrix products; O((n + m) d) memory beside strips of a few MB. The
-    gradient is computed together with the loss, that of "none" in the backward pass. Distances are exact for near duplicates, too, where the matrix product would cancel.
+    O(n^2 d) time (n m d with references), almost all of it in matrix products; O((n + m) d) memory beside strips of a
+    few MB. The gradient is computed together with the loss, that of "none" in the backward pass. Distances are exact for
+    near duplicates, too, where the matrix product would cancel.
 
     Hadsell et al. have ``pos_margin=0`` and ``power=2``; pytorch-metric-learning ``power=1`` and "active", and its
     margins for ``CosineSimilarity`` are 1 minus the ones here.

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from corelib._checks import check_int
 from corelib._front_end import front_end
+from corelib._types import TensorOrArray
 from corelib.engines.distances import check_magnitude, rounded
 from corelib.engines.nearest import neighbours_and_other, paired_distances
 from corelib.engines.route import breaks_graph
@@ -16,14 +17,14 @@ _TINY = 1e-7  # keeps the nearest distance to another class from being a divisor
 @breaks_graph
 @front_end("embeddings", "labels", "targets", "target_labels")
 def icnn_score(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     k: int = 4,
     *,
     candidates: int | None = None,
-    targets: Tensor | None = None,
-    target_labels: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    targets: TensorOrArray | None = None,
+    target_labels: TensorOrArray | None = None,
+) -> tuple[TensorOrArray, TensorOrArray, TensorOrArray, TensorOrArray]:
     r"""Inter and intra class nearest neighbours score (ICNN) of labelled points, in (0, 1].
 
     With :math:`d_{ir} = \sqrt{\|x_i - x_{(r)}\|^2 + 10^{-6}}` the distance to the r-th nearest neighbour,
@@ -130,14 +131,14 @@ def icnn_score(
 @breaks_graph
 @front_end("embeddings", "labels", "targets", "target_labels")
 def icnn_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     k: int = 4,
     *,
     candidates: int | None = None,
-    targets: Tensor | None = None,
-    target_labels: Tensor | None = None,
-) -> Tensor:
+    targets: TensorOrArray | None = None,
+    target_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""ICNN loss, :math:`-\log S` with the score S of :func:`icnn_score`.
 
     Parameters

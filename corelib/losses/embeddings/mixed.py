@@ -5,6 +5,7 @@ from torch import Tensor
 
 from corelib._checks import check_bool, check_choice, check_int, check_real
 from corelib._front_end import front_end
+from corelib._types import TensorOrArray
 from corelib.engines.distances import rounded
 from corelib.engines.route import breaks_graph
 from corelib.engines.strips import in_tiles
@@ -24,15 +25,15 @@ _CANCELLED = 1e-14  # squared length of a mix, in those of its parts, below whic
 @breaks_graph
 @front_end("embeddings", "labels")
 def mixed_pair_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     mix: float,
     loss: PairLoss | None = None,
     *,
     pairs: str = "positive-negative",
     hardest: int | None = None,
     normalize: bool = True,
-) -> Tensor:
+) -> TensorOrArray:
     r"""Loss of mixed examples (Metrix): each anchor against mixes of its positives, or itself, with its negatives.
 
     A mix :math:`v = \lambda x + (1 - \lambda) x'` of x (label 1) and a negative x' (label 0) of an anchor has the pair

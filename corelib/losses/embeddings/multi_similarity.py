@@ -5,22 +5,24 @@ from torch import Tensor, nn
 
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
+from corelib._tensors import check_divisor
+from corelib._types import TensorOrArray
 from corelib.engines.multi_similarity import kept_pairs, multi_similarity
 from corelib.losses.embeddings._batch import check_classes, check_references
 
 
 @front_end("embeddings", "labels", "references", "reference_labels")
 def multi_similarity_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     alpha: float = 2.0,
     beta: float = 50.0,
     base: float = 0.5,
     epsilon: float | None = 0.1,
     *,
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
-) -> Tensor:
+    references: TensorOrArray | None = None,
+    reference_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""Multi-similarity loss with its pair mining (Wang et al. 2019).
 
     With :math:`S_{ij}=\langle x_i,x_j\rangle`, and for each anchor :math:`i` the positives and negatives
@@ -71,8 +73,8 @@ def multi_similarity_loss(
     -----
     Time :math:`O(n^2d)`, almost all of it in matrix products; memory :math:`O(nd)`: similarities exist in
     strips of a few MB; with references, :math:`O(nmd)` and :math:`O((n+m)d)`. Gradients are computed together with the
-    loss, and only those that are asked for. Row results do not depend on the number of threads; the matrix products depend on it as far as
-    torch's BLAS does.
+    loss, and only those that are asked for. Row results do not depend on the number of threads; the matrix products
+    depend on it as far as torch's BLAS does.
 
     The official code (``beta=40``) skips an anchor that has lost either kind of pair, drops positives of
     similarity above 1 - 1e-5, and mines negatives after that. The paper is quoted with ``base=1``. The
@@ -98,7 +100,8 @@ def multi_similarity_loss(
     """
     labels = check_classes(embeddings, labels)
     reference_labels = check_references(references, reference_labels, embeddings)
-    alpha, beta = check_positive(alpha, "alpha"), check_positive(beta, "beta")
+    alpha = check_divisor(alpha, "alpha", embeddings.dtype)
+    beta = check_divisor(beta, "beta", embeddings.dtype)
     base = check_real(base, "base")
     epsilon = None if epsilon is None else check_real(epsilon, "epsilon")
     grad = torch.is_grad_enabled()
@@ -109,8 +112,8 @@ def multi_similarity_loss(
 
 @front_end("embeddings", "labels")
 def multi_similarity_miner(
-    embeddings: Tensor, labels: Tensor, epsilon: float = 0.1
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    embeddings: TensorOrArray, labels: TensorOrArray, epsilon: float = 0.1
+) -> tuple[TensorOrArray, TensorOrArray, TensorOrArray, TensorOrArray]:
     r"""The pairs that multi-similarity mining keeps: those that the other kind does not clearly beat.
 
     Of anchor :math:`i`, a positive :math:`j` (:math:`y_j=y_i`, :math:`j\ne i`) is kept iff

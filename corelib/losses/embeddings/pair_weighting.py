@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from corelib._checks import check_positive, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_integers
+from corelib._types import TensorOrArray
 from corelib.engines.anchor_rows import by_anchor
 from corelib.engines.distances import rounded
 from corelib.engines.route import breaks_graph
@@ -171,14 +172,14 @@ class MultiSimilarityPairs:
 @breaks_graph
 @front_end("embeddings", "labels", "references", "reference_labels")
 def pair_based_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     loss: PairLoss,
     *,
     reduction: str = "mean",
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
-) -> Tensor:
+    references: TensorOrArray | None = None,
+    reference_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""Any loss that is a function of an anchor's similarities to the others, without the similarity matrix.
 
     Parameters
@@ -254,7 +255,7 @@ def pair_based_loss(
 
 @breaks_graph
 @front_end("similarity", "labels")
-def pair_weights(similarity: Tensor, labels: Tensor, loss: PairLoss) -> Tensor:
+def pair_weights(similarity: TensorOrArray, labels: TensorOrArray, loss: PairLoss) -> TensorOrArray:
     r"""How much a loss weighs each pair: the size of its derivative with respect to the pair's similarity.
 
     .. math::

@@ -1,11 +1,11 @@
 """Prototypes of classes, and the triplet loss whose positive and negative are prototypes."""
 
 import torch
-from torch import Tensor
 
 from corelib._checks import check_int
 from corelib._front_end import front_end
 from corelib._tensors import check_integers, check_range, check_same
+from corelib._types import TensorOrArray
 from corelib.engines.distances import rounded
 from corelib.engines.nearest import SMOOTHING, nearest_other
 from corelib.engines.route import breaks_graph
@@ -15,7 +15,7 @@ from corelib.losses.embeddings._batch import check_batch, check_points, check_th
 
 @breaks_graph
 @front_end("embeddings", "labels")
-def class_means(embeddings: Tensor, labels: Tensor, classes: int | None = None) -> Tensor:
+def class_means(embeddings: TensorOrArray, labels: TensorOrArray, classes: int | None = None) -> TensorOrArray:
     """The mean embedding of each class: its prototype.
 
     Parameters
@@ -70,8 +70,8 @@ def class_means(embeddings: Tensor, labels: Tensor, classes: int | None = None) 
 @breaks_graph
 @front_end("queries", "prototypes", "labels")
 def proto_triplet_loss(
-    queries: Tensor, prototypes: Tensor, labels: Tensor, margin: float = 0.5, *, reduction: str = "mean"
-) -> Tensor:
+    queries: TensorOrArray, prototypes: TensorOrArray, labels: TensorOrArray, margin: float = 0.5, *, reduction: str = "mean"
+) -> TensorOrArray:
     r"""Triplet loss of queries against prototypes: the own one closer than the nearest other one, by a margin.
 
     .. math::

@@ -1,26 +1,26 @@
 """Triplet loss: an anchor closer to its own class than to others, by a margin."""
 
 import torch
-from torch import Tensor
 
 from corelib._checks import check_choice
 from corelib._front_end import front_end
+from corelib._types import TensorOrArray
 from corelib.engines.triplets import triplets
 from corelib.losses.embeddings._batch import check_classes, check_references, check_threshold
 
 
 @front_end("embeddings", "labels", "references", "reference_labels")
 def triplet_loss(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: TensorOrArray,
+    labels: TensorOrArray,
     margin: float = 0.2,
     *,
     mining: str = "all",
     distance: str = "euclidean",
     reduction: str = "mean",
-    references: Tensor | None = None,
-    reference_labels: Tensor | None = None,
-) -> Tensor:
+    references: TensorOrArray | None = None,
+    reference_labels: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""Triplet loss of a labelled batch: all triplets, the hardest of each anchor, or the semi-hard ones.
 
     A triplet of an anchor a, a positive p (of its class) and a negative n (of another) costs
@@ -53,7 +53,8 @@ def triplet_loss(
     -------
     Tensor, shape () or (n,), of the embeddings' dtype (a float or an array for arrays)
         0 where there is no triplet. Computed in float64. Differentiable once (a triplet exactly at the margin has
-        derivative 0, and so have the distance of two equal rows and the cosine of a row shorter than 1e-12); the choice of triplets counts as constant.
+        derivative 0, and so have the distance of two equal rows and the cosine of a row shorter than 1e-12); the
+        choice of triplets counts as constant.
 
     Raises
     ------
@@ -63,9 +64,10 @@ def triplet_loss(
 
     Notes
     -----
-    O(n^2 d + n^2 log n) time (n m for n^2 with references) for all O(n^3) triplets: those of one anchor are all pairs of a positive and a negative
-    distance under a hinge, a sum that :func:`pairwise_hinge_loss` takes from two sorts. O(n d) memory beside strips of a
-    few MB. The gradient is computed together with the loss, that of "none" in the backward pass.
+    O(n^2 d + n^2 log n) time (n m for n^2 with references) for all O(n^3) triplets: those of one anchor are all pairs
+    of a positive and a negative distance under a hinge, a sum that :func:`pairwise_hinge_loss` takes from two sorts.
+    O(n d) memory beside strips of a few MB. The gradient is computed together with the loss, that of "none" in the
+    backward pass.
 
     pytorch-metric-learning's ``TripletMarginLoss`` is "all" with "active". Semi-hard negatives are those of
     TensorFlow Addons' ``TripletSemiHardLoss``; in the FaceNet paper a positive without farther negative is left out.

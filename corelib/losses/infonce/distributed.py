@@ -6,6 +6,7 @@ from torch import Tensor
 
 from corelib._checks import check_bool, check_choice
 from corelib._tensors import check_finite, check_temperature, number_of
+from corelib._types import Scalar
 from corelib.engines.route import first_derivative_only, outside_autocast
 from corelib.losses.infonce.info_nce import check_info_nce, info_nce
 
@@ -16,7 +17,7 @@ _HALF = (torch.float16, torch.bfloat16)
 def distributed_info_nce(
     queries: Tensor,
     keys: Tensor,
-    temperature: float | Tensor = 0.05,
+    temperature: Scalar = 0.05,
     *,
     symmetric: bool = False,
     hard_negatives: Tensor | None = None,

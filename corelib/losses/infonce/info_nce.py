@@ -16,22 +16,23 @@ from corelib._tensors import (
     number_of,
     traced,
 )
+from corelib._types import Scalar, TensorOrArray
 from corelib.engines import info_nce as engine
 
 
 @front_end("queries", "keys", "labels", "hard_negatives", "hard_mask", "key_ids", "mask")
 def info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    temperature: float | Tensor = 0.05,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
+    temperature: Scalar = 0.05,
     *,
-    labels: Tensor | None = None,
+    labels: TensorOrArray | None = None,
     symmetric: bool = False,
-    hard_negatives: Tensor | None = None,
-    hard_mask: Tensor | None = None,
-    key_ids: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
+    hard_negatives: TensorOrArray | None = None,
+    hard_mask: TensorOrArray | None = None,
+    key_ids: TensorOrArray | None = None,
+    mask: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""InfoNCE: cross-entropy of finding each query's key among all keys.
 
     Also called NT-Xent or the in-batch softmax. With :math:`t_i` the row of query i's own key and
@@ -140,20 +141,20 @@ def info_nce(
 
 @front_end("queries", "keys", "weight", "labels", "hard_negatives", "hard_mask", "key_ids", "mask")
 def weighted_info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    temperature: float | Tensor = 0.05,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
+    temperature: Scalar = 0.05,
     *,
     beta: float = 0.0,
     gamma: float = 0.0,
     detach: bool = True,
-    weight: Tensor | None = None,
-    labels: Tensor | None = None,
-    hard_negatives: Tensor | None = None,
-    hard_mask: Tensor | None = None,
-    key_ids: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
+    weight: TensorOrArray | None = None,
+    labels: TensorOrArray | None = None,
+    hard_negatives: TensorOrArray | None = None,
+    hard_mask: TensorOrArray | None = None,
+    key_ids: TensorOrArray | None = None,
+    mask: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""InfoNCE with weights on its negatives (by hardness) and on its queries (focal, or given).
 
     With :math:`s_{ij}` the similarities of query i to its negatives :math:`\mathcal N_i` and :math:`s_i` that to its

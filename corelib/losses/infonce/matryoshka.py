@@ -2,28 +2,27 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from corelib._checks import check_bool, check_int, check_real
 from corelib._front_end import front_end
+from corelib._types import Scalar, TensorOrArray
 from corelib.engines.distances import unit_rows
 from corelib.losses.infonce.info_nce import check_info_nce, info_nce
 
 
 @front_end("queries", "keys", "labels", "key_ids", "mask")
 def matryoshka_info_nce(
-    queries: Tensor,
-    keys: Tensor,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
     prefixes: Sequence[int],
-    temperature: float | Tensor = 0.05,
+    temperature: Scalar = 0.05,
     *,
     weights: Sequence[float] | None = None,
     normalize: bool = True,
-    labels: Tensor | None = None,
+    labels: TensorOrArray | None = None,
     symmetric: bool = False,
-    key_ids: Tensor | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
+    key_ids: TensorOrArray | None = None,
+    mask: TensorOrArray | None = None,
+) -> TensorOrArray:
     r"""The weighted sum of :func:`info_nce` over prefixes of the embeddings (Matryoshka representation learning).
 
     .. math::

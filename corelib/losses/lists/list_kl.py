@@ -10,19 +10,20 @@ from corelib._tensors import (
     check_same,
     check_tensor,
 )
+from corelib._types import TensorOrArray
 from corelib.losses._reduction import check_reduction, reduce
 
 
 @front_end("scores", "teacher", "mask")
 def list_kl_loss(
-    scores: torch.Tensor,
-    teacher: torch.Tensor,
+    scores: TensorOrArray,
+    teacher: TensorOrArray,
     *,
     temperature: float | torch.Tensor = 1.0,
     teacher_temperature: float | torch.Tensor | None = None,
-    mask: torch.Tensor | None = None,
+    mask: TensorOrArray | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Kullback-Leibler divergence from a teacher's softmax over each list to the student's.
 
     .. math:: L = \mathrm{KL}(Q \,\|\, P), \quad P = \mathrm{softmax}(s / \tau), \quad Q = \mathrm{softmax}(t / \tau_T)

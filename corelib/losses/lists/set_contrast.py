@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from corelib._checks import check_choice, check_real
 from corelib._front_end import front_end
 from corelib._tensors import check_finite, check_integers, check_same, check_tensor, check_values
+from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only
 from corelib.losses._groups import groups_of, largest_by_group, logsumexp_by_group
 from corelib.losses._reduction import check_reduction, reduce
@@ -13,15 +14,15 @@ from corelib.losses._reduction import check_reduction, reduce
 
 @front_end("pos", "neg", "pos_indptr", "neg_indptr")
 def set_contrast_loss(
-    pos: torch.Tensor,
-    neg: torch.Tensor,
+    pos: TensorOrArray,
+    neg: TensorOrArray,
     *,
-    pos_indptr: torch.Tensor | None = None,
-    neg_indptr: torch.Tensor | None = None,
+    pos_indptr: TensorOrArray | None = None,
+    neg_indptr: TensorOrArray | None = None,
     constraint: str = "none",
     beta: float | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Alignment loss of groups of positive and negative scores.
 
     .. math::
@@ -114,8 +115,8 @@ def set_contrast_loss(
 
 @front_end("scores", "rank", "indptr")
 def ordered_contrast_loss(
-    scores: torch.Tensor, rank: torch.Tensor, *, indptr: torch.Tensor | None = None, reduction: str = "mean"
-) -> torch.Tensor:
+    scores: TensorOrArray, rank: TensorOrArray, *, indptr: TensorOrArray | None = None, reduction: str = "mean"
+) -> TensorOrArray:
     r"""The alignment loss when answers are ranked: every better answer above every worse one.
 
     .. math:: L = \log\Big(1 + \sum_{i, j:\ \mathrm{rank}_i < \mathrm{rank}_j} e^{s_j - s_i}\Big)

@@ -18,6 +18,7 @@ from corelib._tensors import (
     number_of,
     traced,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.pair_sums import soft_counts
 from corelib.losses._reduction import check_reduction, reduce
 
@@ -25,7 +26,7 @@ _MOST_RELEVANT = {"linear": 1e300, "exponential": 1000.0}
 
 
 @front_end("scores", "indptr")
-def soft_rank(scores: Tensor, temperature: float | Tensor = 1.0, *, indptr: Tensor | None = None) -> Tensor:
+def soft_rank(scores: TensorOrArray, temperature: float | Tensor = 1.0, *, indptr: TensorOrArray | None = None) -> TensorOrArray:
     r"""Smooth ranks: 1 plus a soft count of the scores above each.
 
     .. math:: r_i = 1 + \sum_{j \ne i} \sigma\left(\frac{s_j - s_i}{\tau}\right)
@@ -74,13 +75,13 @@ def soft_rank(scores: Tensor, temperature: float | Tensor = 1.0, *, indptr: Tens
 
 @front_end("scores", "relevance", "indptr")
 def smooth_ap(
-    scores: Tensor,
-    relevance: Tensor,
+    scores: TensorOrArray,
+    relevance: TensorOrArray,
     temperature: float | Tensor = 0.01,
     *,
-    indptr: Tensor | None = None,
+    indptr: TensorOrArray | None = None,
     reduction: str = "mean",
-) -> Tensor:
+) -> TensorOrArray:
     r"""Smooth-AP loss: one minus a smooth average precision.
 
     .. math::
@@ -144,14 +145,14 @@ def smooth_ap(
 
 @front_end("scores", "relevance", "indptr")
 def approx_ndcg(
-    scores: Tensor,
-    relevance: Tensor,
+    scores: TensorOrArray,
+    relevance: TensorOrArray,
     temperature: float | Tensor = 1.0,
     *,
-    indptr: Tensor | None = None,
+    indptr: TensorOrArray | None = None,
     gain: str = "linear",
     reduction: str = "mean",
-) -> Tensor:
+) -> TensorOrArray:
     r"""ApproxNDCG loss: one minus the nDCG of smooth ranks.
 
     .. math:: L = 1 - \frac1{\mathrm{IDCG}} \sum_i \frac{g_i}{\log_2(1 + r_i)}

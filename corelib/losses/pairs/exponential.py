@@ -6,6 +6,7 @@ import torch
 
 from corelib._front_end import front_end
 from corelib._tensors import check_finite, check_temperature, dtype_name, number_of
+from corelib._types import Scalar, TensorOrArray
 from corelib.engines.pair_sums import normalised
 from corelib.losses._groups import groups_of, logsumexp_by_group
 from corelib.losses._reduction import reduce, total_of
@@ -14,17 +15,17 @@ from corelib.losses.pairs._sides import check_margin, check_pair_reduction, chec
 
 @front_end("pos", "neg", "pos_weight", "neg_weight", "pos_indptr", "neg_indptr")
 def pairwise_exponential_loss(
-    pos: torch.Tensor,
-    neg: torch.Tensor,
-    temperature: float | torch.Tensor = 1.0,
+    pos: TensorOrArray,
+    neg: TensorOrArray,
+    temperature: Scalar = 1.0,
     *,
-    margin: float | torch.Tensor = 0.0,
-    pos_weight: torch.Tensor | None = None,
-    neg_weight: torch.Tensor | None = None,
-    pos_indptr: torch.Tensor | None = None,
-    neg_indptr: torch.Tensor | None = None,
+    margin: Scalar = 0.0,
+    pos_weight: TensorOrArray | None = None,
+    neg_weight: TensorOrArray | None = None,
+    pos_indptr: TensorOrArray | None = None,
+    neg_indptr: TensorOrArray | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Exponential loss of all pairs, the objective of RankBoost.
 
     .. math::

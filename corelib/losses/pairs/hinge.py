@@ -4,6 +4,7 @@ import torch
 
 from corelib._front_end import front_end
 from corelib._tensors import check_bounded, check_tensor
+from corelib._types import Scalar, TensorOrArray
 from corelib.engines.pair_sums import pair_loss
 from corelib.losses._reduction import check_reduction, reduce
 from corelib.losses.pairs._sides import check_margin, check_sides, pairwise_loss
@@ -13,16 +14,16 @@ _LARGEST = {torch.float32: 1e37, torch.float64: 1e280}  # score whose loss does 
 
 @front_end("pos", "neg", "pos_weight", "neg_weight", "pos_indptr", "neg_indptr")
 def pairwise_hinge_loss(
-    pos: torch.Tensor,
-    neg: torch.Tensor,
-    margin: float | torch.Tensor = 1.0,
+    pos: TensorOrArray,
+    neg: TensorOrArray,
+    margin: Scalar = 1.0,
     *,
-    pos_weight: torch.Tensor | None = None,
-    neg_weight: torch.Tensor | None = None,
-    pos_indptr: torch.Tensor | None = None,
-    neg_indptr: torch.Tensor | None = None,
+    pos_weight: TensorOrArray | None = None,
+    neg_weight: TensorOrArray | None = None,
+    pos_indptr: TensorOrArray | None = None,
+    neg_indptr: TensorOrArray | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Hinge loss of all pairs: what each positive lacks to stand a margin above each negative.
 
     .. math::
@@ -89,16 +90,16 @@ def pairwise_hinge_loss(
 
 @front_end("pos", "neg", "pos_weight", "neg_weight", "pos_indptr", "neg_indptr")
 def pairwise_squared_hinge_loss(
-    pos: torch.Tensor,
-    neg: torch.Tensor,
-    margin: float | torch.Tensor = 1.0,
+    pos: TensorOrArray,
+    neg: TensorOrArray,
+    margin: Scalar = 1.0,
     *,
-    pos_weight: torch.Tensor | None = None,
-    neg_weight: torch.Tensor | None = None,
-    pos_indptr: torch.Tensor | None = None,
-    neg_indptr: torch.Tensor | None = None,
+    pos_weight: TensorOrArray | None = None,
+    neg_weight: TensorOrArray | None = None,
+    pos_indptr: TensorOrArray | None = None,
+    neg_indptr: TensorOrArray | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Squared hinge loss of all pairs: a margin between positives and negatives, whose large violations cost most.
 
     .. math::
@@ -153,9 +154,7 @@ def pairwise_squared_hinge_loss(
 
 
 @front_end("scores")
-def ordered_hinge_loss(
-    scores: torch.Tensor, margin: float | torch.Tensor = 0.0, *, reduction: str = "mean"
-) -> torch.Tensor:
+def ordered_hinge_loss(scores: TensorOrArray, margin: Scalar = 0.0, *, reduction: str = "mean") -> TensorOrArray:
     r"""Hinge loss of every pair of columns: each row should rise from left to right.
 
     .. math:: L = \frac{2}{C (C - 1)} \sum_{a < b} \max(0, \mathrm{margin} + s_a - s_b)

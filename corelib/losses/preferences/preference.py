@@ -16,6 +16,7 @@ from corelib._tensors import (
     check_values,
     traced,
 )
+from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only
 from corelib.losses._reduction import check_reduction, reduce
 
@@ -25,15 +26,15 @@ _NOT_FINITE = "logits must not be NaN or +inf, nor -inf for all tokens, where a 
 
 @front_end("margin", "reference_margin")
 def preference_loss(
-    margin: torch.Tensor,
-    reference_margin: torch.Tensor | None = None,
+    margin: TensorOrArray,
+    reference_margin: TensorOrArray | None = None,
     *,
     beta: float | torch.Tensor = 0.1,
     gamma: float | torch.Tensor = 1.0,
     kind: str = "dpo",
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Preference loss of the margins by which a policy prefers the chosen to the rejected answers.
 
     With :math:`u = m - \gamma\, m_\mathrm{ref}`, :math:`m = \log \pi(y_w) / \pi(y_l)` and likewise for the reference:
@@ -159,13 +160,13 @@ def _chunks(logits: torch.Tensor):
 
 @front_end("logits", "targets", "mask", half=("logits",))
 def sequence_log_probability(
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    mask: torch.Tensor | None = None,
+    logits: TensorOrArray,
+    targets: TensorOrArray,
+    mask: TensorOrArray | None = None,
     *,
     ignore_index: int | None = None,
     average: bool = False,
-) -> torch.Tensor:
+) -> TensorOrArray:
     """Log-probability of each target sequence under the logits of a language model.
 
     Parameters

@@ -7,6 +7,7 @@ import torch
 from corelib._checks import check_choice
 from corelib._front_end import front_end
 from corelib._tensors import check_constant_like, check_integers, check_range, check_values
+from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only
 
 _CHUNK = 1 << 18  # pairs looked at together
@@ -55,15 +56,15 @@ def _fidelity(b: torch.Tensor, a: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 
 @front_end("predicted", "mean", "sd", "predicted_sd", "pairs", "groups")
 def thurstone_fidelity_loss(
-    predicted: torch.Tensor,
-    mean: torch.Tensor,
-    sd: torch.Tensor,
+    predicted: TensorOrArray,
+    mean: TensorOrArray,
+    sd: TensorOrArray,
     *,
-    predicted_sd: torch.Tensor | None = None,
-    pairs: torch.Tensor | None = None,
-    groups: torch.Tensor | None = None,
+    predicted_sd: TensorOrArray | None = None,
+    pairs: TensorOrArray | None = None,
+    groups: TensorOrArray | None = None,
     reduction: str = "mean",
-) -> torch.Tensor:
+) -> TensorOrArray:
     r"""Fidelity loss of the probabilities that one item is better than another, by Thurstone's model.
 
     .. math:: L = 1 - \sqrt{T \hat T} - \sqrt{(1 - T)(1 - \hat T)}, \qquad
