@@ -154,13 +154,19 @@ def check_constant(value: Tensor, name: str) -> Tensor:
     return value
 
 
-def check_binary_like(value: object, name: str, other: Tensor, other_name: str) -> Tensor:
-    """``value``, zeros and ones of any real dtype in the shape and on the device of ``other``, as booleans."""
+def check_numbers_like(value: object, name: str, other: Tensor, other_name: str) -> Tensor:
+    """``value`` if it is a tensor of any real dtype in the shape and on the device of ``other``."""
     _check_is_tensor(value, name)
     if value.dtype.is_complex:
-        raise TypeError(f"{name} must hold zeros and ones; got {dtype_name(value)}")
+        raise TypeError(f"{name} must hold real numbers; got {dtype_name(value)}")
     check_device(value, name, other, other_name)
     _check_shape(value, name, other, other_name)
+    return value
+
+
+def check_binary_like(value: object, name: str, other: Tensor, other_name: str) -> Tensor:
+    """``value``, zeros and ones of any real dtype in the shape and on the device of ``other``, as booleans."""
+    value = check_numbers_like(value, name, other, other_name)
     if value.dtype == torch.bool:
         return value
     ones = value == 1
@@ -266,8 +272,12 @@ def check_positive_scalar(value: object, name: str) -> float | Tensor:
 
 def check_temperature(temperature: object, dtype: torch.dtype) -> float | Tensor:
     """``temperature``, whose inverse does not overflow the dtype; as a tensor if it takes part in the gradient."""
-    tau = check_scalar(temperature, "temperature")
-    number = check_divisor(number_of(tau), "temperature", dtype)
+    tau = check_positive_scalar(temperature, "temperature")
+    number = number_of(tau)
+    if not _SMALLEST_TEMPERATURE[dtype] <= number <= 1e280:
+        raise ValueError(
+            f"temperature must lie between {_SMALLEST_TEMPERATURE[dtype]} and 1e280 for scores of this dtype; got {number}"
+        )
     return tau.to(dtype) if isinstance(tau, Tensor) else number
 
 

@@ -99,8 +99,8 @@ def hard_negatives(
         At least 1.
     rule : {"none", "absolute", "relative"}
         "absolute" keeps a key whose score is below that of the positive minus ``margin``; "relative" one whose score
-        is below (1 - margin) times that of the positive, so ``margin=0.05`` is the "95 % of the positive" of
-        NV-Retriever.
+        is below that minus ``margin`` times its magnitude, so for positive scores ``margin=0.05`` is the "95 % of the
+        positive" of NV-Retriever.
     margin : float
         At least 0; at most 1 for "relative".
     skip : int
@@ -157,7 +157,8 @@ def hard_negatives(
     usable[:, :skip] = False
     if rule != "none":
         of_positive = (queries * keys[positives]).sum(1, keepdim=True)
-        usable &= scores < (of_positive - margin if rule == "absolute" else (1 - margin) * of_positive)
+        gap = margin if rule == "absolute" else margin * of_positive.abs()
+        usable &= scores < of_positive - gap
     order = _strided(usable, stride)
     chosen = torch.full((n, k), -1, dtype=torch.int64, device=queries.device)
     width = min(k, candidates.shape[1])

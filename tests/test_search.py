@@ -49,7 +49,7 @@ def by_hand(queries, keys, positives, k, rule, margin, skip, stride, pool):
     for query, positive in zip(queries, positives):
         scores = keys @ query
         ranked = [j for j in np.argsort(-scores, kind="stable") if j != positive][:pool][skip:]
-        limit = {"none": np.inf, "absolute": scores[positive] - margin, "relative": (1 - margin) * scores[positive]}[rule]
+        limit = {"none": np.inf, "absolute": scores[positive] - margin, "relative": scores[positive] - margin * abs(scores[positive])}[rule]
         left = [j for j in ranked if scores[j] < limit]
         turns = [j for start in range(stride) for j in left[start::stride]]
         out.append((turns + [-1] * k)[:k])
@@ -64,6 +64,13 @@ def test_hard_negatives_by_hand(rule, skip, stride, pool):
     positives = (queries @ keys.T).argsort(axis=1)[:, -3].copy()  # two keys beat each positive
     got = hard_negatives(queries, keys, positives, 6, rule=rule, margin=0.1, skip=skip, stride=stride, pool=pool)
     np.testing.assert_array_equal(got, by_hand(queries, keys, positives, 6, rule, 0.1, skip, stride, pool))
+
+
+def test_a_relative_margin_of_a_negative_score_still_drops_what_beats_the_positive():
+    """-0.5 times 0.95 would be above -0.5."""
+    keys = torch.tensor([[-0.5], [-0.49], [-0.51], [-0.8]])
+    got = hard_negatives(torch.ones(1, 1), keys, torch.tensor([0]), 3, rule="relative", margin=0.05)
+    assert got.tolist() == [[3, -1, -1]]
 
 
 def test_more_negatives_than_keys():

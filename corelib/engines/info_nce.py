@@ -62,7 +62,7 @@ def _loss(
     _check_lengths(queries, keys, hard_negatives, 1 / temperature + abs(beta))
     if labels is not None:
         check_range(labels, "labels", len(keys))
-    own = torch.arange(queries.shape[0], device=queries.device) if labels is None else labels.contiguous()
+    own = torch.arange(queries.shape[0], device=queries.device) if labels is None else labels
     hard = None if hard_negatives is None else hard_negatives.detach()
     candidates = Candidates(queries.detach(), keys.detach(), own, hard, key_ids, mask, hard_mask)
     needs = (need_queries, need_keys, need_hard)

@@ -2,16 +2,18 @@
 
 **Families.** ``pairs``: positives against negatives on the line (Mann-Whitney, hinges, exponential). ``lists``: the ranks of
 one list (soft ranks, smooth AP, ApproxNDCG, list KL, set contrast). ``embeddings``: batches of labelled embeddings
-(contrastive, triplet, multi-similarity, general pair weights, prototypes, ICNN, mixed pairs). ``infonce``: queries among
-keys (InfoNCE, its weights, prefixes and processes). ``preferences``: chosen against rejected, and opinions. ``clicks``:
-what was seen and liked. ``classes``: output layers and their confusion. All are imported from here.
+(contrastive, triplet, multi-similarity, general pair weights, prototypes, ICNN, mixed pairs), compared with each other or
+with ``references`` such as a memory bank. ``infonce``: queries among keys (InfoNCE, NT-Xent, hard negatives, weights, prefixes,
+processes). ``preferences``: chosen against rejected, and opinions. ``clicks``: what was seen and liked, by propensities
+(IPS). ``classes``: output layers and their confusion. All are imported from here.
 
 **Dtypes.** float32 and float64 are never converted. float16 and bfloat16 are computed in float32, and so is the result; the
 gradient has the dtype of its tensor. Inside of ``torch.autocast`` the numbers are those outside. Integers may be of any
 integer dtype.
 
 **Derivatives.** Where a docstring says "differentiable once", asking for the second derivative raises NotImplementedError.
-Temperatures and margins given as tensors of one number get their gradients, too, where the docstring names a Tensor.
+Temperatures and margins given as tensors of one number get their gradients, too, where the docstring names a Tensor. The
+transforms of ``torch.func`` do not see through the kernels: torch raises a RuntimeError.
 
 **torch.compile.** Checks of values become nodes of the graph, which raise a RuntimeError; most functions are one graph.
 

@@ -235,7 +235,7 @@ class _FactoredLoss(torch.autograd.Function):
             (rows * y[:, None]) @ layer.U + y[:, None] * layer.omega + gamma[:, None] * layer.column_sum
         )
         gradient = product * (2 * kappa)[:, None] + low_rank
-        layer._pending = (hidden, targets, y, gamma, kappa, low_rank, gradient)
+        layer._pending = (hidden.detach(), targets, y, gamma, kappa, low_rank, gradient)
         return gradient, None, None
 
 
@@ -270,7 +270,8 @@ class SphericalLinear(nn.Module):
     -----
     Per batch of m examples: O(m d^2 + m^2 d + m^3) time, against O(m D d) for ``nn.Linear``. Memory O(D d) for V.
     ``forward`` takes (hidden, targets) and returns the mean loss; ``backward`` on it sends the gradient to ``hidden``
-    as usual; then ``step(lr)`` makes the exact SGD step on W. One ``backward`` per ``step``.
+    as usual; then ``step(lr)`` makes the exact SGD step on W. One ``backward`` per ``step``: of several, the last counts.
+    A factor of the loss is one of the step: with a ``GradScaler``, call ``step(lr / scaler.get_scale())``.
     Source: Vincent, de Brebisson and Bouthillier, "Efficient Exact Gradient Update for training Deep Networks with
     Very Large Sparse Targets" (arXiv 1412.7091).
 

@@ -46,7 +46,8 @@ def contrastive_loss(
         that sum over the pairs of an anchor. "none": that sum for each anchor.
     references, reference_labels : Tensors or ndarrays, shapes (m, d) and (m,), optional
         What the embeddings are compared with in place of each other, such as a memory bank, and its classes: all n m
-        pairs count, in which the embedding is the anchor.
+        pairs count, in which the embedding is the anchor. A bank that holds the batch itself pairs each
+        anchor with itself.
 
     Returns
     -------

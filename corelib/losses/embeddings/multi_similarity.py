@@ -52,7 +52,8 @@ def multi_similarity_loss(
         Mining margin; smaller keeps fewer pairs. None keeps all pairs.
     references, reference_labels : Tensors or ndarrays, shapes (m, d) and (m,), optional
         What the embeddings are compared with in place of each other, such as a memory bank, and its classes: anchors are
-        the embeddings, their positives and negatives references.
+        the embeddings, their positives and negatives references. A bank that holds the batch itself pairs each
+        anchor with itself.
 
     Returns
     -------

@@ -46,7 +46,8 @@ def triplet_loss(
         anchor.
     references, reference_labels : Tensors or ndarrays, shapes (m, d) and (m,), optional
         What the embeddings are compared with in place of each other, such as a memory bank, and its classes: anchors are
-        the embeddings, their positives and negatives references.
+        the embeddings, their positives and negatives references. A bank that holds the batch itself pairs each
+        anchor with itself.
 
     Returns
     -------

@@ -4,8 +4,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from corelib._checks import check_bool, check_choice, check_positive
-from corelib._tensors import check_finite, check_scalar
+from corelib._checks import check_bool, check_choice
+from corelib._tensors import check_finite, check_temperature, number_of
 from corelib.engines.route import first_derivative_only, outside_autocast
 from corelib.losses.infonce.info_nce import check_info_nce, info_nce
 
@@ -16,7 +16,7 @@ _HALF = (torch.float16, torch.bfloat16)
 def distributed_info_nce(
     queries: Tensor,
     keys: Tensor,
-    temperature: float = 0.05,
+    temperature: float | Tensor = 0.05,
     *,
     symmetric: bool = False,
     hard_negatives: Tensor | None = None,
@@ -103,14 +103,12 @@ def _loss(queries, keys, temperature, symmetric, hard_negatives, key_ids, group,
     )
     try:
         _, key_ids = check_info_nce(queries, keys, None, hard_negatives, key_ids, None)
-        temperature = check_scalar(temperature, "temperature")
+        temperature = check_temperature(temperature, queries.dtype)
         told = {
             "rows": (len(queries), len(keys)),
             "columns": queries.shape[1],
             "dtype": str(queries.dtype).removeprefix("torch."),
-            "temperature": check_positive(
-                temperature.item() if isinstance(temperature, Tensor) else temperature, "temperature"
-            ),
+            "temperature": number_of(temperature),
             "symmetric": check_bool(symmetric, "symmetric"),
             "key_ids": key_ids is not None,
             "gradient": check_choice(gradient, "gradient", ("ddp", "sum")),
@@ -126,8 +124,7 @@ def _loss(queries, keys, temperature, symmetric, hard_negatives, key_ids, group,
     except (TypeError, ValueError) as error:
         own_error, told = error, {"error": str(error)}
     everybody = _agree(own_error, told, group)
-    queries = queries / (temperature.to(queries) if isinstance(temperature, Tensor) else temperature)
-    return _GlobalLoss.apply(queries, keys, hard_negatives, key_ids, everybody, group)
+    return _GlobalLoss.apply(queries / temperature, keys, hard_negatives, key_ids, everybody, group)
 
 
 def _agree(own_error: Exception | None, told: dict, group) -> list[dict]:

@@ -1,5 +1,6 @@
 """InfoNCE: finding each query's key among all keys, plain, and with weights for hard negatives and hard queries."""
 
+import torch
 from torch import Tensor, nn
 
 from corelib._checks import check_bool, check_positive, check_real
@@ -10,8 +11,9 @@ from corelib._tensors import (
     check_mask,
     check_matrix,
     check_same,
-    check_scalar,
+    check_temperature,
     check_tensor,
+    number_of,
     traced,
 )
 from corelib._types import Scalar, TensorOrArray
@@ -20,9 +22,9 @@ from corelib.engines import info_nce as engine
 
 @front_end("queries", "keys", "labels", "hard_negatives", "hard_mask", "key_ids", "mask")
 def info_nce(
-    queries: TensorOrArray,
-    keys: TensorOrArray,
-    temperature: Scalar = 0.05,
+    queries: Tensor,
+    keys: Tensor,
+    temperature: float | Tensor = 0.05,
     *,
     labels: TensorOrArray | None = None,
     symmetric: bool = False,
@@ -95,6 +97,9 @@ def info_nce(
     together with the loss, for those embeddings that require one. Row results do not depend on the number of
     threads; the matrix products depend on it as far as torch's BLAS does.
 
+    The NT-Xent of SimCLR, where each of 2n views ``z`` looks for its partner among all others, is ``info_nce(z, z, tau,
+    labels=partner, mask=torch.eye(2 * n, dtype=torch.bool))``; ``symmetric`` alone leaves out pairs of the same side.
+
     A key that matches a query but is not its own counts as a negative unless ``key_ids`` or ``mask`` leaves it
     out: a query whose own key comes twice cannot get below log 2.
 
@@ -136,9 +141,9 @@ def info_nce(
 
 @front_end("queries", "keys", "weight", "labels", "hard_negatives", "hard_mask", "key_ids", "mask")
 def weighted_info_nce(
-    queries: TensorOrArray,
-    keys: TensorOrArray,
-    temperature: Scalar = 0.05,
+    queries: Tensor,
+    keys: Tensor,
+    temperature: float | Tensor = 0.05,
     *,
     beta: float = 0.0,
     gamma: float = 0.0,
@@ -247,7 +252,9 @@ class InfoNCELoss(nn.Module):
 
     Parameters
     ----------
-    temperature, symmetric
+    temperature : float or torch.nn.Parameter of one number
+        A parameter is learned; should it fall to 0, the next call raises (learn a logarithm, or clamp it after each step).
+    symmetric
         As there.
 
     Examples
@@ -259,9 +266,10 @@ class InfoNCELoss(nn.Module):
     torch.Size([])
     """
 
-    def __init__(self, temperature: float = 0.05, *, symmetric: bool = False) -> None:
+    def __init__(self, temperature: float | nn.Parameter = 0.05, *, symmetric: bool = False) -> None:
         super().__init__()
-        self.temperature = check_positive(temperature, "temperature")
+        learned = isinstance(temperature, nn.Parameter)
+        self.temperature = temperature if learned else check_positive(temperature, "temperature")
         self.symmetric = check_bool(symmetric, "symmetric")
 
     def forward(
@@ -289,7 +297,8 @@ class InfoNCELoss(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        return f"temperature={self.temperature}, symmetric={self.symmetric}"
+        number = torch.as_tensor(self.temperature).item()
+        return f"temperature={number:g}, symmetric={self.symmetric}"
 
 
 def check_info_nce(
@@ -342,8 +351,5 @@ def _in_temperatures(queries: Tensor, temperature: object) -> tuple[Tensor, floa
 
     A temperature that requires a gradient is applied to the queries, by torch.
     """
-    tau = check_scalar(temperature, "temperature")
-    if isinstance(tau, Tensor):
-        return queries / tau.to(queries.dtype), 1.0, check_positive(tau.item(), "temperature")
-    number = check_positive(tau, "temperature")
-    return queries, number, number
+    tau = check_temperature(temperature, queries.dtype)
+    return (queries / tau, 1.0, number_of(tau)) if isinstance(tau, Tensor) else (queries, tau, tau)

@@ -9,8 +9,10 @@ from corelib._front_end import front_end
 from corelib._tensors import (
     check_binary_like,
     check_bounded,
+    check_constant,
     check_finite,
     check_indptr,
+    check_numbers_like,
     check_temperature,
     check_tensor,
     number_of,
@@ -246,24 +248,7 @@ def _list_of(indptr: Tensor, items: int) -> tuple[Tensor, int]:
 
 
 def _gains(relevance: object, scores: Tensor, gain: str) -> Tensor:
-    if not isinstance(relevance, Tensor):
-        raise TypeError(
-            f"relevance must be a torch.Tensor or a numpy.ndarray; got {type(relevance).__name__}"
-        )
-    if relevance.layout is not torch.strided or relevance.dtype.is_complex:
-        raise TypeError(
-            f"relevance must be a dense tensor of real numbers; got {relevance.layout}, {relevance.dtype}"
-        )
-    if relevance.shape != scores.shape:
-        raise ValueError(
-            f"relevance must have the shape of scores, {tuple(scores.shape)}; got {tuple(relevance.shape)}"
-        )
-    if relevance.device != scores.device:
-        raise ValueError(
-            f"relevance and scores must be on the same device; got {relevance.device} and {scores.device}"
-        )
-    if relevance.requires_grad:
-        raise ValueError("relevance must not require a gradient (it is a constant); pass relevance.detach()")
+    relevance = check_constant(check_numbers_like(relevance, "relevance", scores, "scores"), "relevance")
     grade = check_finite(relevance, "relevance").reshape(-1).double()
     most = _MOST_RELEVANT[gain]
     allowed = f"relevance must be between 0 and {most:g} with {gain} gain"

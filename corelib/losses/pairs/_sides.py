@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from corelib._checks import check_choice, check_real
+from corelib._checks import check_choice
 from corelib._tensors import check_constant, check_indptr, check_same, check_scalar, check_tensor, number_of
 from corelib.engines.pair_sums import largest_score, pair_loss
 from corelib.losses._reduction import reduce
@@ -61,10 +61,10 @@ def pairwise_loss(
 def check_margin(margin: object, largest: float) -> float | Tensor:
     """``margin``, which does not exceed ``largest``; as a tensor if it takes part in the gradient."""
     value = check_scalar(margin, "margin")
-    number = check_real(number_of(value), "margin")
+    number = number_of(value)
     if abs(number) > largest:
         raise ValueError(f"margin must not exceed {largest:g}; got {number}")
-    return value if isinstance(value, Tensor) else number
+    return value
 
 
 def check_pair_reduction(reduction: object, indptr: Tensor | None) -> str:

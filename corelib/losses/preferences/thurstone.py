@@ -11,7 +11,6 @@ from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only
 
 _CHUNK = 1 << 18  # pairs looked at together
-_FLAT = 1000.0  # a spread, in levels, from which a Gaussian is the parabola at its top
 
 
 class _ThurstoneFidelity(torch.autograd.Function):

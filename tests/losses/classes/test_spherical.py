@@ -1,5 +1,7 @@
 """The spherical family: formulas against autograd, and the factored layer against a dense one, entry by entry."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -198,6 +200,15 @@ def test_state_can_be_saved_and_loaded():
     fresh = SphericalLinear(6, 60)
     fresh.load_state_dict(layer.state_dict())
     torch.testing.assert_close(fresh.weight(), layer.weight(), rtol=0, atol=0)
+
+
+def test_a_layer_is_copied_between_backward_and_step():
+    layer = SphericalLinear(3, 10)
+    hidden = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+    layer(2 * hidden, torch.tensor([0, 9])).backward()
+    twin = copy.deepcopy(layer)
+    layer.step(0.1), twin.step(0.1)
+    assert torch.equal(layer.weight(), twin.weight())
 
 
 def test_a_step_needs_its_backward():

@@ -243,6 +243,20 @@ def test_a_learned_temperature_gets_its_gradient(backend, options):
     assert tau.grad.item() == pytest.approx((at(0.3 + 1e-5) - at(0.3 - 1e-5)) / 2e-5, rel=1e-6)
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_vanishing_temperature_is_named(learned):
+    """Not the queries, which are infinite in temperatures."""
+    tau = torch.tensor(1e-40, requires_grad=True) if learned else 1e-40
+    with pytest.raises(ValueError, match="temperature must lie between 1e-37 and"):
+        info_nce(torch.eye(3), torch.eye(3), tau)
+
+
+def test_nt_xent_of_two_views(backend):
+    z, partner, own = unit(12, 4), torch.arange(12).roll(6), torch.eye(12, dtype=torch.bool)
+    expected = F.cross_entropy((z @ z.T / 0.2).masked_fill(own, -torch.inf), partner)
+    assert info_nce(z, z, 0.2, labels=partner, mask=own).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
 VARIANTS = {
     "ids and mask": lambda q, k, h: info_nce(
         q, k, 0.3, key_ids=torch.arange(9) % 5, mask=torch.eye(7, 9, dtype=torch.bool).roll(2, 1)
@@ -290,6 +304,16 @@ def test_module_passes_everything_on():
     (q, k, h), labels, ids, mask = data()
     parts = {"hard_negatives": h, "key_ids": ids, "mask": mask}
     assert InfoNCELoss(0.2)(q, k, labels, **parts) == info_nce(q, k, 0.2, labels=labels, **parts)
+
+
+def test_module_learns_its_temperature():
+    q, k = unit(7, 3), unit(7, 3, seed=1)
+    tau, again = (torch.nn.Parameter(torch.tensor(0.2, dtype=torch.float64)) for _ in range(2))
+    module = InfoNCELoss(tau, symmetric=True)
+    module(q, k).backward()
+    info_nce(q, k, again, symmetric=True).backward()
+    assert tau.grad == again.grad and list(module.state_dict()) == ["temperature"]
+    assert repr(module) == "InfoNCELoss(temperature=0.2, symmetric=True)"
 
 
 X = torch.eye(4, 3)
