@@ -272,12 +272,8 @@ def check_positive_scalar(value: object, name: str) -> float | Tensor:
 
 def check_temperature(temperature: object, dtype: torch.dtype) -> float | Tensor:
     """``temperature``, whose inverse does not overflow the dtype; as a tensor if it takes part in the gradient."""
-    tau = check_positive_scalar(temperature, "temperature")
-    number = number_of(tau)
-    if not _SMALLEST_TEMPERATURE[dtype] <= number <= 1e280:
-        raise ValueError(
-            f"temperature must lie between {_SMALLEST_TEMPERATURE[dtype]} and 1e280 for scores of this dtype; got {number}"
-        )
+    tau = check_scalar(temperature, "temperature")
+    number = check_divisor(number_of(tau), "temperature", dtype)
     return tau.to(dtype) if isinstance(tau, Tensor) else number
 
 

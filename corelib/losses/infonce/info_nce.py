@@ -22,9 +22,9 @@ from corelib.engines import info_nce as engine
 
 @front_end("queries", "keys", "labels", "hard_negatives", "hard_mask", "key_ids", "mask")
 def info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    temperature: float | Tensor = 0.05,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
+    temperature: Scalar = 0.05,
     *,
     labels: TensorOrArray | None = None,
     symmetric: bool = False,
@@ -141,9 +141,9 @@ def info_nce(
 
 @front_end("queries", "keys", "weight", "labels", "hard_negatives", "hard_mask", "key_ids", "mask")
 def weighted_info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    temperature: float | Tensor = 0.05,
+    queries: TensorOrArray,
+    keys: TensorOrArray,
+    temperature: Scalar = 0.05,
     *,
     beta: float = 0.0,
     gamma: float = 0.0,

@@ -14,7 +14,7 @@ def matryoshka_info_nce(
     queries: TensorOrArray,
     keys: TensorOrArray,
     prefixes: Sequence[int],
-    temperature: float | Tensor = 0.05,
+    temperature: Scalar = 0.05,
     *,
     weights: Sequence[float] | None = None,
     normalize: bool = True,

@@ -14,9 +14,9 @@ _LARGEST = {torch.float32: 1e37, torch.float64: 1e280}  # score whose loss does 
 
 @front_end("pos", "neg", "pos_weight", "neg_weight", "pos_indptr", "neg_indptr")
 def pairwise_hinge_loss(
-    pos: torch.Tensor,
-    neg: torch.Tensor,
-    margin: float | torch.Tensor = 1.0,
+    pos: TensorOrArray,
+    neg: TensorOrArray,
+    margin: Scalar = 1.0,
     *,
     pos_weight: TensorOrArray | None = None,
     neg_weight: TensorOrArray | None = None,
@@ -90,9 +90,9 @@ def pairwise_hinge_loss(
 
 @front_end("pos", "neg", "pos_weight", "neg_weight", "pos_indptr", "neg_indptr")
 def pairwise_squared_hinge_loss(
-    pos: torch.Tensor,
-    neg: torch.Tensor,
-    margin: float | torch.Tensor = 1.0,
+    pos: TensorOrArray,
+    neg: TensorOrArray,
+    margin: Scalar = 1.0,
     *,
     pos_weight: TensorOrArray | None = None,
     neg_weight: TensorOrArray | None = None,
@@ -155,8 +155,8 @@ def pairwise_squared_hinge_loss(
 
 @front_end("scores")
 def ordered_hinge_loss(
-    scores: torch.Tensor, margin: float | torch.Tensor = 0.0, *, reduction: str = "mean"
-) -> torch.Tensor:
+    scores: TensorOrArray, margin: Scalar = 0.0, *, reduction: str = "mean"
+) -> TensorOrArray:
     r"""Hinge loss of every pair of columns: each row should rise from left to right.
 
     .. math:: L = \frac{2}{C (C - 1)} \sum_{a < b} \max(0, \mathrm{margin} + s_a - s_b)

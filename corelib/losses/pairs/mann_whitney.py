@@ -11,15 +11,15 @@ from corelib.losses.pairs._sides import check_sides, pairwise_loss
 
 @front_end("pos", "neg", "pos_weight", "neg_weight", "pos_indptr", "neg_indptr")
 def mann_whitney_loss(
-    pos: torch.Tensor,
-    neg: torch.Tensor,
-    temperature: float | torch.Tensor = 1.0,
+    pos: TensorOrArray,
+    neg: TensorOrArray,
+    temperature: Scalar = 1.0,
     *,
-    margin: float | torch.Tensor = 0.0,
-    pos_weight: torch.Tensor | None = None,
-    neg_weight: torch.Tensor | None = None,
-    pos_indptr: torch.Tensor | None = None,
-    neg_indptr: torch.Tensor | None = None,
+    margin: Scalar = 0.0,
+    pos_weight: TensorOrArray | None = None,
+    neg_weight: TensorOrArray | None = None,
+    pos_indptr: TensorOrArray | None = None,
+    neg_indptr: TensorOrArray | None = None,
     reduction: str = "mean",
 ) -> TensorOrArray:
     r"""Mann-Whitney loss: a smooth count of the pairs in which a negative outscores a positive.
