@@ -6,6 +6,8 @@ import torch
 from benchmarks.case import Case, Peer, Work
 from corelib import losses
 
+TINY_CALLS = 100
+
 
 def stepped(loss, *leaves: torch.Tensor) -> Work:
     """Forward and backward of ``loss()``; its value and the norms of the gradients."""
@@ -16,6 +18,18 @@ def stepped(loss, *leaves: torch.Tensor) -> Work:
         value = loss()
         value.backward()
         return [value.item(), *(leaf.grad.norm().item() for leaf in leaves)]
+
+    return work
+
+
+def repeated(loss, *leaves: torch.Tensor) -> Work:
+    """A hundred times forward and backward, for losses so small that the way to the kernel is most of their time."""
+    step = stepped(loss, *leaves)
+
+    def work():
+        for _ in range(TINY_CALLS - 1):
+            loss().backward()
+        return step()
 
     return work
 
@@ -55,6 +69,31 @@ def squared_hinge(data: dict) -> Work:
 def with_sort(data: dict) -> Work:
     scores = torch.cat([data["pos"], data["neg"]]).detach().numpy()
     return lambda: np.sort(scores)
+
+
+def tiny_mann_whitney(data: dict) -> Work:
+    return repeated(lambda: losses.mann_whitney_loss(**data), data["pos"], data["neg"])
+
+
+def tiny_with_broadcast(data: dict) -> Work:
+    pos, neg, temperature = data.values()
+    softplus = torch.nn.functional.softplus
+    return repeated(lambda: softplus((neg[None, :] - pos[:, None]) / temperature).mean(), pos, neg)
+
+
+def tiny_queries(full: bool) -> dict:
+    rng = np.random.default_rng(0)
+    return {"queries": leaf(rng.normal(size=(8, 8))), "keys": leaf(rng.normal(size=(8, 8)))}
+
+
+def tiny_info_nce(data: dict) -> Work:
+    return repeated(lambda: losses.info_nce(**data, temperature=1.0), *data.values())
+
+
+def tiny_with_cross_entropy(data: dict) -> Work:
+    queries, keys = data.values()
+    own = torch.arange(8)
+    return repeated(lambda: torch.nn.functional.cross_entropy(queries @ keys.T, own), queries, keys)
 
 
 def class_batch(rows: int, dimensions: int, classes: int):
@@ -218,6 +257,31 @@ CASES = (
                 tolerance=1e-4,
                 reason="torch makes three matrices of 1 GB; fetching them, which the prediction left out, takes longer "
                 "than the products.",
+            ),
+        ),
+    ),
+    Case(
+        "mann-whitney-tiny",
+        "Mann-Whitney loss, a hundred calls",
+        "8 x 8 float32 scores, temperature 1",
+        two_sides(8, 8, 1.0),
+        tiny_mann_whitney,
+        (Peer("torch, all pairs by broadcasting", tiny_with_broadcast, 0.6, tolerance=1e-4),),
+    ),
+    Case(
+        "info-nce-tiny",
+        "InfoNCE, a hundred calls",
+        "8 queries and keys x 8 float32",
+        tiny_queries,
+        tiny_info_nce,
+        (
+            Peer(
+                "torch, cross-entropy of the matrix",
+                tiny_with_cross_entropy,
+                0.6,
+                tolerance=1e-4,
+                reason="Embeddings, labels, masks and ids are checked and strips laid out in Python, whatever the size; "
+                "from some hundred rows on this no longer shows.",
             ),
         ),
     ),

@@ -18,7 +18,7 @@ from corelib._tensors import (
     number_of,
     traced,
 )
-from corelib._types import TensorOrArray
+from corelib._types import Scalar, TensorOrArray
 from corelib.engines.pair_sums import soft_counts
 from corelib.losses._reduction import check_reduction, reduce
 
@@ -26,7 +26,7 @@ _MOST_RELEVANT = {"linear": 1e300, "exponential": 1000.0}
 
 
 @front_end("scores", "indptr")
-def soft_rank(scores: TensorOrArray, temperature: float | Tensor = 1.0, *, indptr: TensorOrArray | None = None) -> TensorOrArray:
+def soft_rank(scores: TensorOrArray, temperature: Scalar = 1.0, *, indptr: TensorOrArray | None = None) -> TensorOrArray:
     r"""Smooth ranks: 1 plus a soft count of the scores above each.
 
     .. math:: r_i = 1 + \sum_{j \ne i} \sigma\left(\frac{s_j - s_i}{\tau}\right)
@@ -77,7 +77,7 @@ def soft_rank(scores: TensorOrArray, temperature: float | Tensor = 1.0, *, indpt
 def smooth_ap(
     scores: TensorOrArray,
     relevance: TensorOrArray,
-    temperature: float | Tensor = 0.01,
+    temperature: Scalar = 0.01,
     *,
     indptr: TensorOrArray | None = None,
     reduction: str = "mean",
@@ -147,7 +147,7 @@ def smooth_ap(
 def approx_ndcg(
     scores: TensorOrArray,
     relevance: TensorOrArray,
-    temperature: float | Tensor = 1.0,
+    temperature: Scalar = 1.0,
     *,
     indptr: TensorOrArray | None = None,
     gain: str = "linear",

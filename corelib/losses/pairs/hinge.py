@@ -154,7 +154,9 @@ def pairwise_squared_hinge_loss(
 
 
 @front_end("scores")
-def ordered_hinge_loss(scores: TensorOrArray, margin: Scalar = 0.0, *, reduction: str = "mean") -> TensorOrArray:
+def ordered_hinge_loss(
+    scores: TensorOrArray, margin: Scalar = 0.0, *, reduction: str = "mean"
+) -> TensorOrArray:
     r"""Hinge loss of every pair of columns: each row should rise from left to right.
 
     .. math:: L = \frac{2}{C (C - 1)} \sum_{a < b} \max(0, \mathrm{margin} + s_a - s_b)
