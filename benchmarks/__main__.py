@@ -41,7 +41,9 @@ def run(slugs: list[str], rounds: int) -> None:
         found[slug] = measure(BY_SLUG[slug], rounds=rounds)
         print(f"{slug}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
         if (found[slug]["others"] or 0) > report.BUSY:
-            print(f"{slug}: other programs took {found[slug]['others']:.0%} of the processors", file=sys.stderr)
+            print(
+                f"{slug}: other programs took {found[slug]['others']:.0%} of the processors", file=sys.stderr
+            )
     results = {"machine": describe(), "rounds": rounds, "cases": list(found.values())}
     print(report.table(results))
     if len(found) < len(CASES):

@@ -77,7 +77,12 @@ def measure(case: Case, *, rounds: int = ROUNDS, memory: bool = True) -> dict:
 
 
 def outcome(case: Case, peer: Peer, times: dict[str, list[float]], *, memory: bool) -> dict:
-    told = {"name": peer.name, "yardstick": peer.yardstick, "predicted": peer.predicted, "installed": peer.installed}
+    told = {
+        "name": peer.name,
+        "yardstick": peer.yardstick,
+        "predicted": peer.predicted,
+        "installed": peer.installed,
+    }
     if not peer.installed:
         return told
     whole = [seconds / peer.share for seconds in times[peer.name]]
@@ -96,7 +101,9 @@ def check_agreement(case: Case, peer: Peer, ours: object, theirs: object) -> Non
     scale = np.abs(theirs).max() if ours.ndim > 1 else np.abs(theirs)
     error = np.max(np.abs(ours - theirs) / scale)
     if not error <= peer.tolerance:
-        raise AssertionError(f"{case.slug}: {OURS} and {peer.name} differ by {error:.2g}, more than {peer.tolerance:g}")
+        raise AssertionError(
+            f"{case.slug}: {OURS} and {peer.name} differ by {error:.2g}, more than {peer.tolerance:g}"
+        )
 
 
 def processor_seconds() -> tuple[float, float, float] | None:

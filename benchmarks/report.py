@@ -63,7 +63,9 @@ def picture(results: dict) -> str:
 
 def machine(results: dict) -> str:
     facts = results["machine"]
-    versions = ", ".join(f"{name} {version or 'not installed'}" for name, version in facts["packages"].items())
+    versions = ", ".join(
+        f"{name} {version or 'not installed'}" for name, version in facts["packages"].items()
+    )
     return (
         f"Measured on: {facts['processor']}, {facts['threads']} threads, {facts['memory']}, kernels in their "
         f"{facts['instruction set']} version; {facts['system']}; {versions}.{disturbed(results)}"
@@ -71,8 +73,14 @@ def machine(results: dict) -> str:
 
 
 def disturbed(results: dict) -> str:
-    busy = [f"{case['title']} ({case['others']:.0%})" for case in results["cases"] if (case["others"] or 0) > BUSY]
-    return f" Other programs took part of the processors meanwhile, so these are doubtful: {', '.join(busy)}." if busy else ""
+    busy = [
+        f"{case['title']} ({case['others']:.0%})" for case in results["cases"] if (case["others"] or 0) > BUSY
+    ]
+    return (
+        f" Other programs took part of the processors meanwhile, so these are doubtful: {', '.join(busy)}."
+        if busy
+        else ""
+    )
 
 
 def table(results: dict) -> str:
@@ -82,7 +90,9 @@ def table(results: dict) -> str:
     ]
     for case in results["cases"]:
         alone = f"{duration(case['seconds'])} ({duration(case['seconds_one_thread'])} on one thread)"
-        rows.append(f"| **{case['title']}** | {case['size']} | corelib | {alone} | | {memory(case['megabytes'])} | |")
+        rows.append(
+            f"| **{case['title']}** | {case['size']} | corelib | {alone} | | {memory(case['megabytes'])} | |"
+        )
         for peer in case["peers"]:
             name = f"{peer['name']} (yardstick)" if peer["yardstick"] else peer["name"]
             if not peer["installed"]:
@@ -153,12 +163,20 @@ def draw(results: dict) -> None:
             ax.plot([peer["lowest"], peer["highest"]], [row, row], color=color, linewidth=1.5)
             ax.plot(peer["factor"], row, "o", color=color, markersize=9)
             ax.plot(peer["predicted"], row, "|", color=COLORS["orange"], markersize=18, markeredgewidth=3)
-            ax.annotate(number(peer["factor"]), (peer["factor"], row), xytext=(0, 9), textcoords="offset points", ha="center")
+            ax.annotate(
+                number(peer["factor"]),
+                (peer["factor"], row),
+                xytext=(0, 9),
+                textcoords="offset points",
+                ha="center",
+            )
         ax.axvline(1, color=COLORS["black"], linewidth=1)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}×")
         ax.set_xlabel("times faster: dot measured (grey: yardstick), bar predicted")
-        ax.set_yticks(range(len(pairs)), [f"{case['title']}, {short(case)}\n{peer['name']}" for case, peer in pairs])
+        ax.set_yticks(
+            range(len(pairs)), [f"{case['title']}, {short(case)}\n{peer['name']}" for case, peer in pairs]
+        )
         ax.tick_params(axis="y", labelsize=9, length=0)
         ax.grid(axis="y", visible=False)
         ax.set_ylim(-0.6, len(pairs) - 0.2)

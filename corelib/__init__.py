@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING
 from corelib._backend import get_backend, info, set_backend, using
 from corelib._version import __version__ as __version__
 
-__all__ = ["data", "get_backend", "info", "lab", "losses", "metrics", "ratings", "score", "search", "set_backend", "using"]
+__all__ = [
+    "data",
+    "get_backend",
+    "info",
+    "lab",
+    "losses",
+    "metrics",
+    "ratings",
+    "score",
+    "search",
+    "set_backend",
+    "using",
+]
 
 _SUBPACKAGES = ("data", "lab", "losses", "metrics", "ratings", "score", "search")
 

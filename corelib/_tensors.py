@@ -282,7 +282,9 @@ def check_divisor(value: object, name: str, dtype: torch.dtype) -> float:
     number = check_positive(value, name)
     if not _SMALLEST_DIVISOR[dtype] <= number <= 1e280:
         smallest = _SMALLEST_DIVISOR[dtype]
-        raise ValueError(f"{name} must lie between {smallest} and 1e280 for numbers of this dtype; got {number}")
+        raise ValueError(
+            f"{name} must lie between {smallest} and 1e280 for numbers of this dtype; got {number}"
+        )
     return number
 
 

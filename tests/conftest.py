@@ -7,7 +7,9 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--all-mutations", action="store_true", help="try every mutation, not only this commit's")
+    parser.addoption(
+        "--all-mutations", action="store_true", help="try every mutation, not only this commit's"
+    )
 
 
 def _same_examples_in_every_run():
@@ -27,7 +29,9 @@ def pytest_configure(config):
         import corelib
 
         if not Path(corelib.__file__).is_relative_to(Path(expected).resolve()):
-            pytest.exit(f"corelib was to be tested in {expected}, but it comes from {corelib.__file__}", returncode=2)
+            pytest.exit(
+                f"corelib was to be tested in {expected}, but it comes from {corelib.__file__}", returncode=2
+            )
 
 
 @pytest.fixture(params=["compiled", "torch"])

@@ -65,14 +65,20 @@ def test_engines_keep_their_secrets(path):
     text = path.read_text()
     for secret in ("torch.library", "use_torch", "takes_torch", "strips(", "once_differentiable"):
         assert secret not in text, f"{path.name} uses {secret}"
-    assert not re.search(r"from corelib\.kernels import|from corelib import kernels|import corelib\.kernels", text)
+    assert not re.search(
+        r"from corelib\.kernels import|from corelib import kernels|import corelib\.kernels", text
+    )
 
 
 def its_tests(path: Path) -> Path:
     return ROOT / "tests" / path.relative_to(PACKAGE).with_name(f"test_{path.name}")
 
 
-MIRRORED = [p for p in MODULES if part_of(p) in ("losses", "search", "score", "metrics", "ratings") and p.name[0] != "_"]
+MIRRORED = [
+    p
+    for p in MODULES
+    if part_of(p) in ("losses", "search", "score", "metrics", "ratings") and p.name[0] != "_"
+]
 
 
 @pytest.mark.parametrize("path", MIRRORED, ids=lambda p: str(p.relative_to(PACKAGE)))

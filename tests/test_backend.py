@@ -19,7 +19,13 @@ def restore_backend():
 
 @pytest.mark.parametrize(
     ("backend", "device", "expected"),
-    [("auto", "cpu", False), ("auto", "cuda", True), ("compiled", "cpu", False), ("torch", "cpu", True), ("torch", "cuda", True)],
+    [
+        ("auto", "cpu", False),
+        ("auto", "cuda", True),
+        ("compiled", "cpu", False),
+        ("torch", "cpu", True),
+        ("torch", "cuda", True),
+    ],
 )
 def test_which_implementation_runs(backend, device, expected):
     corelib.set_backend(backend)
@@ -52,7 +58,9 @@ def test_info_names_what_is_in_use():
 def test_metrics_do_not_import_torch():
     run = subprocess.run(
         [sys.executable, "-c", "import sys, corelib.metrics; print('torch' in sys.modules)"],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert run.stdout.strip() == "False"
 

@@ -21,7 +21,9 @@ def test_the_page_is_generated_from_the_stored_results():
 
 
 def test_every_case_and_peer_is_in_the_results():
-    stored = [(case["slug"], peer["name"], peer["predicted"]) for case in RESULTS["cases"] for peer in case["peers"]]
+    stored = [
+        (case["slug"], peer["name"], peer["predicted"]) for case in RESULTS["cases"] for peer in case["peers"]
+    ]
     assert stored == [(case.slug, peer.name, peer.predicted) for case in CASES for peer in case.peers]
 
 

@@ -19,7 +19,10 @@ def full_sort(products, k):
 @given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 30), st.data())
 def test_agrees_with_a_stable_sort_of_everything(seed, n, m, data):
     rng = np.random.default_rng(seed)
-    queries, keys = rng.integers(-2, 3, (n, 2)).astype(float), rng.integers(-2, 3, (m, 2)).astype(float)  # many ties
+    queries, keys = (
+        rng.integers(-2, 3, (n, 2)).astype(float),
+        rng.integers(-2, 3, (m, 2)).astype(float),
+    )  # many ties
     k = data.draw(st.integers(1, m))
     values, indices = top_inner_products(queries, keys, k)
     expected_values, expected = full_sort(queries @ keys.T, k)
@@ -40,7 +43,9 @@ def test_strips_do_not_change_the_answer(monkeypatch):
 
 
 def test_where_exclusion_leaves_too_few():
-    values, indices = top_inner_products(np.ones((1, 1)), np.ones((3, 1)), 3, exclude=np.array([[0, 1], [0, 0]]))
+    values, indices = top_inner_products(
+        np.ones((1, 1)), np.ones((3, 1)), 3, exclude=np.array([[0, 1], [0, 0]])
+    )
     assert indices.tolist() == [[2, -1, -1]] and values[0, 1] == -np.inf
 
 
@@ -49,7 +54,11 @@ def by_hand(queries, keys, positives, k, rule, margin, skip, stride, pool):
     for query, positive in zip(queries, positives):
         scores = keys @ query
         ranked = [j for j in np.argsort(-scores, kind="stable") if j != positive][:pool][skip:]
-        limit = {"none": np.inf, "absolute": scores[positive] - margin, "relative": scores[positive] - margin * abs(scores[positive])}[rule]
+        limit = {
+            "none": np.inf,
+            "absolute": scores[positive] - margin,
+            "relative": scores[positive] - margin * abs(scores[positive]),
+        }[rule]
         left = [j for j in ranked if scores[j] < limit]
         turns = [j for start in range(stride) for j in left[start::stride]]
         out.append((turns + [-1] * k)[:k])
@@ -57,12 +66,16 @@ def by_hand(queries, keys, positives, k, rule, margin, skip, stride, pool):
 
 
 @pytest.mark.parametrize("rule", ["none", "absolute", "relative"])
-@pytest.mark.parametrize(("skip", "stride", "pool"), [(0, 1, 50), (3, 1, 12), (0, 5, 20), (2, 3, 10), (0, 1, 4)])
+@pytest.mark.parametrize(
+    ("skip", "stride", "pool"), [(0, 1, 50), (3, 1, 12), (0, 5, 20), (2, 3, 10), (0, 1, 4)]
+)
 def test_hard_negatives_by_hand(rule, skip, stride, pool):
     rng = np.random.default_rng(1)
     queries, keys = rng.normal(size=(8, 5)), rng.normal(size=(40, 5))
     positives = (queries @ keys.T).argsort(axis=1)[:, -3].copy()  # two keys beat each positive
-    got = hard_negatives(queries, keys, positives, 6, rule=rule, margin=0.1, skip=skip, stride=stride, pool=pool)
+    got = hard_negatives(
+        queries, keys, positives, 6, rule=rule, margin=0.1, skip=skip, stride=stride, pool=pool
+    )
     np.testing.assert_array_equal(got, by_hand(queries, keys, positives, 6, rule, 0.1, skip, stride, pool))
 
 
@@ -86,18 +99,38 @@ Q, K, P = torch.ones(2, 3), torch.ones(4, 3), torch.tensor([0, 3])
     [
         (lambda: top_inner_products(Q, K, 5), ValueError, "k must be at most the number of keys, 4; got 5"),
         (lambda: top_inner_products(Q, K, 0), ValueError, "k must be at least 1"),
-        (lambda: top_inner_products(Q, K.double(), 1), TypeError, "queries and keys must have the same dtype"),
+        (
+            lambda: top_inner_products(Q, K.double(), 1),
+            TypeError,
+            "queries and keys must have the same dtype",
+        ),
         (lambda: top_inner_products(Q, K[:, :2], 1), ValueError, "same number of columns; got 3 and 2"),
         (lambda: top_inner_products(Q, K[:0], 1), ValueError, "keys must have at least one row"),
         (lambda: top_inner_products(Q * float("inf"), K, 1), ValueError, "queries must be finite"),
-        (lambda: top_inner_products(Q, K, 1, exclude=torch.tensor([[2, 0]])), ValueError, r"exclude\[:, 0\] must lie in 0..1; got 2..2"),
-        (lambda: top_inner_products(Q, K, 1, exclude=torch.tensor([0, 1])), ValueError, r"exclude must have shape \(pairs, 2\)"),
+        (
+            lambda: top_inner_products(Q, K, 1, exclude=torch.tensor([[2, 0]])),
+            ValueError,
+            r"exclude\[:, 0\] must lie in 0..1; got 2..2",
+        ),
+        (
+            lambda: top_inner_products(Q, K, 1, exclude=torch.tensor([0, 1])),
+            ValueError,
+            r"exclude must have shape \(pairs, 2\)",
+        ),
         (lambda: hard_negatives(Q, K, P[:1], 1), ValueError, r"positives must have shape \(2,\)"),
         (lambda: hard_negatives(Q, K, P + 1, 1), ValueError, "positives must lie in 0..3; got 1..4"),
         (lambda: hard_negatives(Q, K, P.float(), 1), TypeError, "positives must hold integers; got float32"),
-        (lambda: hard_negatives(Q, K, P, 1, rule="hard"), ValueError, "rule must be one of 'none', 'absolute', 'relative'"),
+        (
+            lambda: hard_negatives(Q, K, P, 1, rule="hard"),
+            ValueError,
+            "rule must be one of 'none', 'absolute', 'relative'",
+        ),
         (lambda: hard_negatives(Q, K, P, 1, margin=-0.1), ValueError, "margin must be at least 0"),
-        (lambda: hard_negatives(Q, K, P, 1, rule="relative", margin=2), ValueError, "margin must be at least 0 and at most 1"),
+        (
+            lambda: hard_negatives(Q, K, P, 1, rule="relative", margin=2),
+            ValueError,
+            "margin must be at least 0 and at most 1",
+        ),
         (lambda: hard_negatives(Q, K, P, 1, stride=0), ValueError, "stride must be at least 1"),
     ],
 )

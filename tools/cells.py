@@ -32,7 +32,11 @@ def bound(source: str, effects: dict[str, set[str]]) -> set[str]:
     tree = parse(source)
     if tree is None:
         return set()
-    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    calls = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     return set().union(*map(_bound, tree.body), *(effects.get(name, set()) for name in calls))
 
 
@@ -73,7 +77,12 @@ def _referenced(node: ast.AST) -> set[str]:
     changed = {name for inner in ast.walk(node) for name in _changed(inner)}
     while tables:
         tables = [child for table in tables for child in table.get_children()]
-        names |= {s.get_name() for table in tables for s in table.get_symbols() if s.is_global() and s.is_referenced()}
+        names |= {
+            s.get_name()
+            for table in tables
+            for s in table.get_symbols()
+            if s.is_global() and s.is_referenced()
+        }
     return names | (changed if isinstance(node, ast.Assign | ast.AugAssign) else set())
 
 
@@ -102,7 +111,9 @@ def _effects(sources: list[str]) -> dict[str, set[str]]:
     for tree in filter(None, map(parse, sources)):
         for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
             nodes = [node for statement in function.body for node in ast.walk(statement)]
-            own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+            own = {
+                node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
             own |= {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
             changed = set().union(*(_bound(node) for node in nodes if isinstance(node, ast.stmt)))
             effects[function.name] = changed - own
@@ -138,14 +149,20 @@ class _Words(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         function = node.func
-        on = function.value.id if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) else ""
+        on = (
+            function.value.id
+            if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)
+            else ""
+        )
         if on == "lab" and function.attr in ("Card", "say", "table"):
             return ast.Constant(None)
         if on == "lab" and function.attr == "Protocol":
             node.keywords = [word for word in node.keywords if word.arg in ("margin", "also")]
         if _is_record(node):
             node.args = node.args[:1]  # the name
-            node.keywords = [word for word in node.keywords if word.arg not in ("paper", "why", "band", "main")]
+            node.keywords = [
+                word for word in node.keywords if word.arg not in ("paper", "why", "band", "main")
+            ]
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:

@@ -86,7 +86,9 @@ def _processor() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.chapter", description=__doc__.partition("\n")[0])
-    parser.add_argument("--wide", action="store_true", help="more draws, other splits, three times the budget")
+    parser.add_argument(
+        "--wide", action="store_true", help="more draws, other splits, three times the budget"
+    )
     parser.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK.ipynb")
     options = parser.parse_args(arguments)
     failed = False

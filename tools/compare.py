@@ -98,7 +98,8 @@ def pytest_configure(config) -> None:
             for complaint in moved(*pair)
         }
         cell.comparison_traceback += [
-            f"Numbers moved: {cell.fspath.basename}, cell {cell.cell_num}: {complaint}" for complaint in complaints
+            f"Numbers moved: {cell.fspath.basename}, cell {cell.cell_num}: {complaint}"
+            for complaint in complaints
         ]
         return not complaints
 
@@ -108,7 +109,9 @@ def pytest_configure(config) -> None:
 def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
     """This process's environment, with one thread and without what pytest itself put there."""
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "KEEPING_SCORE_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST_", "KEEPING_SCORE_"))
     }
     return kept | ONE_THREAD | dict(extra)
 

@@ -214,7 +214,11 @@ def _constant_outcomes(tree: ast.AST) -> Iterator[str]:
                 yield f"error={value.value!r} is a constant; it must be computed"
             if node.func.attr == "distance" and keyword.arg == "here" and isinstance(value, ast.Constant):
                 yield f"here={value.value!r} is typed by hand; it must come from the run"
-            if node.func.attr == "Card" and keyword.arg == "found" and re.search(r"\d[.,]\d|\d ?%", ast.unparse(value)):
+            if (
+                node.func.attr == "Card"
+                and keyword.arg == "found"
+                and re.search(r"\d[.,]\d|\d ?%", ast.unparse(value))
+            ):
                 yield "the card's found holds a measured number; the verdict and the distances show them"
         evidence = node.func.attr in ("measure", "exact", "compare")
         if evidence and node.args and all(isinstance(value, ast.Constant) for value in node.args):

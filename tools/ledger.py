@@ -125,7 +125,9 @@ def self_tests(entries: list[Entry]) -> str:
         tests = entry.claims("library")
         if tests:
             lines += [f"## [{markdown(entry.title)}]({entry.page})", ""]
-            rows = [[_link(entry, test), escape(test["measured"]), escape(test["condition"])] for test in tests]
+            rows = [
+                [_link(entry, test), escape(test["measured"]), escape(test["condition"])] for test in tests
+            ]
             lines += [_table(("What must hold", "Measured", "Condition"), rows), ""]
     return "\n".join(lines)
 
@@ -165,7 +167,11 @@ def _chapter(entry: Entry) -> list[str]:
 def _row(entry: Entry, claim: dict) -> list[str]:
     main = " <em>(main)</em>" if claim["main"] else ""
     draws = f" ({claim['draws']} draw{'s' if claim['draws'] != 1 else ''})" if claim["draws"] else ""
-    lines = [_link(entry, claim) + main, *claim_lines(claim), f"Condition{draws}: {to_html(claim['condition'])}"]
+    lines = [
+        _link(entry, claim) + main,
+        *claim_lines(claim),
+        f"Condition{draws}: {to_html(claim['condition'])}",
+    ]
     return [_outcome(claim), "<br>".join(lines)]
 
 
@@ -194,7 +200,11 @@ def trust(entry: Entry) -> str:
         tried = kept["mutations"]["tried"]
         noticed = [one for one in tried if one["noticed"]]
         missed = [f"{one['kind']}: {one['name']}" for one in tried if not one["noticed"]]
-        old = "" if kept["mutations"]["code"] == kept.get("small", {}).get("code") else " (on an earlier version)"
+        old = (
+            ""
+            if kept["mutations"]["code"] == kept.get("small", {}).get("code")
+            else " (on an earlier version)"
+        )
         text = f"sabotages noticed{old}: {len(noticed)} of {len(tried)}"
         texts.append(f"{text}; missed: {', '.join(missed)}" if missed else text)
     line = "; ".join(texts) or "no run is recorded"
@@ -219,7 +229,8 @@ def _table(head: Iterable[str], rows: list[list[str]]) -> str:
     lines += ["</tr></thead>", "<tbody>"]
     for first, *rest in rows:
         cells = "".join(
-            f'<td data-label="{escape(label)}">{cell}</td>' for label, cell in zip(head[1:], rest, strict=True)
+            f'<td data-label="{escape(label)}">{cell}</td>'
+            for label, cell in zip(head[1:], rest, strict=True)
         )
         lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
     return "\n".join([*lines, "</tbody></table>"])

@@ -68,7 +68,9 @@ class Stale(ValueError):
 
 def notebook_of(chapter: str) -> Path:
     """The notebook of a chapter, by its slug."""
-    (path,) = (path for path in (ROOT / "book").rglob(f"{chapter}.ipynb") if ".ipynb_checkpoints" not in path.parts)
+    (path,) = (
+        path for path in (ROOT / "book").rglob(f"{chapter}.ipynb") if ".ipynb_checkpoints" not in path.parts
+    )
     return path
 
 
@@ -182,7 +184,11 @@ def _in_python(name: str, source: str) -> list[tuple[int, int]]:
         lines.append(lines[-1] + len(line))
     owner, _, last = name.rpartition(".")
     tree = ast.parse(source)
-    scopes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == owner] if owner else [tree]
+    scopes = (
+        [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == owner]
+        if owner
+        else [tree]
+    )
     return [
         (lines[node.lineno - 1], lines[node.end_lineno])
         for scope in scopes
@@ -200,7 +206,9 @@ def _in_c(name: str, source: str) -> list[tuple[int, int]]:
             depth += {"{": 1, "}": -1}.get(source[end], 0)
             end += 1
         spans.append((match.start(), end))
-    for match in re.finditer(rf"^(?:c?p?def)\b[^\n]*\b{re.escape(name)}\(.*\n(?:(?:[ )].*)?\n)*", source, re.MULTILINE):
+    for match in re.finditer(
+        rf"^(?:c?p?def)\b[^\n]*\b{re.escape(name)}\(.*\n(?:(?:[ )].*)?\n)*", source, re.MULTILINE
+    ):
         spans.append((match.start(), match.end()))
     return spans
 
@@ -208,7 +216,9 @@ def _in_c(name: str, source: str) -> list[tuple[int, int]]:
 def _replace(mutation: Mutation, source: str, where: str) -> str:
     count = source.count(mutation.old)
     if count != 1 or mutation.old == mutation.new:
-        raise Stale(f'"{mutation}": the old text stands {count} times in {where}, not once, or is the new one')
+        raise Stale(
+            f'"{mutation}": the old text stands {count} times in {where}, not once, or is the new one'
+        )
     return source.replace(mutation.old, mutation.new)
 
 
@@ -250,7 +260,9 @@ def _try_chapter(chapter: str, jobs: int, *, only_new: bool) -> int:
     code = claims_hash(nbformat.read(notebook, as_version=4))
     chosen = [mutation for mutation in all_mutations() if mutation.chapter == chapter]
     kept = record.load(notebook).get("mutations", {})
-    done = {entry.get("id"): entry for entry in kept["tried"]} if only_new and kept.get("code") == code else {}
+    done = (
+        {entry.get("id"): entry for entry in kept["tried"]} if only_new and kept.get("code") == code else {}
+    )
     with ThreadPoolExecutor(jobs) as pool:
         tried = list(pool.map(lambda mutation: done.get(mutation.id) or _try(mutation), chosen))
     records.update(notebook, "mutations", {"code": code, "tried": tried})

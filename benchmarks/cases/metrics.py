@@ -37,7 +37,9 @@ def with_pytrec_eval(data: dict) -> Work:
 
     def work():
         found = evaluator.evaluate(run).values()
-        return [sum(query[name] for query in found) / len(found) for name in ("ndcg_cut_10", "map", "recip_rank")]
+        return [
+            sum(query[name] for query in found) / len(found) for name in ("ndcg_cut_10", "map", "recip_rank")
+        ]
 
     return work
 

@@ -77,7 +77,9 @@ def _read_line(line: str, where: str) -> tuple[str, dict]:
         case {"subject_id": str(solver), "responses": dict(answers)}:
             pass
         case _:
-            raise ValueError(f'{where}: must be an object with the text "subject_id" and the object "responses"')
+            raise ValueError(
+                f'{where}: must be an object with the text "subject_id" and the object "responses"'
+            )
     for item, answer in answers.items():
         if answer not in (0, 1):
             raise ValueError(f"{where}: the answer to {item!r} must be 0 or 1; got {answer!r}")

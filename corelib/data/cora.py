@@ -54,12 +54,18 @@ def cora(folder: str | Path = "data", *, download: bool = False) -> NodeGraph:
         _download(Path(folder))
     graph = _read(root)
     if len(graph) != PAPERS:
-        raise ValueError(f"{root / 'cora.content'} must hold {PAPERS} papers; got {len(graph)}: delete it and try again")
+        raise ValueError(
+            f"{root / 'cora.content'} must hold {PAPERS} papers; got {len(graph)}: delete it and try again"
+        )
     return graph
 
 
 def _read(root: Path) -> NodeGraph:
-    rows = [line.split() for line in (root / "cora.content").read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [
+        line.split()
+        for line in (root / "cora.content").read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    ]
     for number, row in enumerate(rows, 1):
         if len(row) < 3 or len(row) != len(rows[0]) or set(row[1:-1]) - {"0", "1"}:
             raise ValueError(
@@ -73,10 +79,14 @@ def _read(root: Path) -> NodeGraph:
     for number, line in enumerate((root / "cora.cites").read_text(encoding="utf-8").splitlines(), 1):
         papers = line.split()
         if len(papers) != 2 or not number_of.keys() >= set(papers):
-            raise ValueError(f"{root / 'cora.cites'}, line {number}: must be two papers of cora.content; got {line!r}")
+            raise ValueError(
+                f"{root / 'cora.cites'}, line {number}: must be two papers of cora.content; got {line!r}"
+            )
         pairs.append([number_of[paper] for paper in papers])
     features = words / np.maximum(words.sum(axis=1, keepdims=True), 1)
-    return NodeGraph.from_pairs(features, np.array(pairs, dtype=np.int64).reshape(-1, 2).T, labels, tuple(names))
+    return NodeGraph.from_pairs(
+        features, np.array(pairs, dtype=np.int64).reshape(-1, 2).T, labels, tuple(names)
+    )
 
 
 def _download(folder: Path) -> None:

@@ -63,7 +63,9 @@ def cub200(folder: str | Path = "data", *, size: int = 256, download: bool = Fal
     try:
         from PIL import Image, ImageOps
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('pictures are decoded by Pillow: pip install "keeping-score[notebooks]"') from error
+        raise ModuleNotFoundError(
+            'pictures are decoded by Pillow: pip install "keeping-score[notebooks]"'
+        ) from error
     paths = _column(root / "images.txt")
     labels = np.array(_column(root / "image_class_labels.txt"), dtype=np.int64) - 1
     images = np.empty((len(paths), size, size, 3), dtype=np.uint8)

@@ -43,11 +43,15 @@ def digit_graph(rows: np.ndarray, *, neighbours: int = 6) -> NodeGraph:
     pixels, labels = _digits()
     rows = np.asarray(rows)
     if rows.dtype.kind != "i" or rows.ndim != 1:
-        raise TypeError(f"rows must be a 1-dimensional array of integers; got {rows.ndim}-dimensional {rows.dtype}")
+        raise TypeError(
+            f"rows must be a 1-dimensional array of integers; got {rows.ndim}-dimensional {rows.dtype}"
+        )
     if rows.size and not 0 <= rows.min() <= rows.max() < len(pixels):
         raise ValueError(f"rows must lie in 0..{len(pixels) - 1}; got {rows.min()}..{rows.max()}")
     names = tuple("0123456789")
-    return NodeGraph.nearest_neighbours(pixels[rows] / 16, labels[rows].astype(np.int64), names, neighbours=neighbours)
+    return NodeGraph.nearest_neighbours(
+        pixels[rows] / 16, labels[rows].astype(np.int64), names, neighbours=neighbours
+    )
 
 
 @functools.cache

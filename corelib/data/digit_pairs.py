@@ -10,7 +10,9 @@ _TEST = 797
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def digit_pairs(count: int = 6000, *, seed: int = 0, swapped: float = 0.0, noise: float = 0.15) -> CaptionGroups:
+def digit_pairs(
+    count: int = 6000, *, seed: int = 0, swapped: float = 0.0, noise: float = 0.15
+) -> CaptionGroups:
     """Pairs of different training digits, each with its caption: groups of one.
 
     Made from real pictures, those of :func:`digits`; the pairing is ours.
@@ -53,7 +55,9 @@ def digit_pairs(count: int = 6000, *, seed: int = 0, swapped: float = 0.0, noise
     left, right = _different(count, rng)
     data = digits(test_size=_TEST)
     images = _side_by_side(data.train, data.train_labels, left, right, rng, noise)
-    said = np.where((rng.random(count) < swapped)[:, None], np.stack([right, left], 1), np.stack([left, right], 1))
+    said = np.where(
+        (rng.random(count) < swapped)[:, None], np.stack([right, left], 1), np.stack([left, right], 1)
+    )
     return CaptionGroups(images=images[:, None], captions=tuple((_caption(*pair),) for pair in said))
 
 
@@ -109,7 +113,12 @@ def _different(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 
 
 def _side_by_side(
-    pixels: np.ndarray, labels: np.ndarray, left: np.ndarray, right: np.ndarray, rng: np.random.Generator, noise: float
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    rng: np.random.Generator,
+    noise: float,
 ) -> np.ndarray:
     """A random picture of each digit on the left beside one of each on the right, noisy: (n, 8, 16)."""
     halves = []

@@ -52,7 +52,9 @@ def digits(*, test_size: int = 297, seed: int = 0) -> Digits:
     pixels, labels = load_digits(return_X_y=True)
     check_int(seed, "seed", minimum=0)
     if check_int(test_size, "test_size", minimum=0) >= len(pixels):
-        raise ValueError(f"test_size must leave a training image, so at most {len(pixels) - 1}; got {test_size}")
+        raise ValueError(
+            f"test_size must leave a training image, so at most {len(pixels) - 1}; got {test_size}"
+        )
     order = np.random.RandomState(seed).permutation(len(pixels))
     train, test = order[: len(pixels) - test_size], order[len(pixels) - test_size :]
     images, labels = pixels / 8 - 1, labels.astype(np.int64)

@@ -118,7 +118,9 @@ def glyphs() -> Glyphs:
         import matplotlib
         from matplotlib.ft2font import FT2Font
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('glyphs are drawn by matplotlib: pip install "keeping-score[notebooks]"') from error
+        raise ModuleNotFoundError(
+            'glyphs are drawn by matplotlib: pip install "keeping-score[notebooks]"'
+        ) from error
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     faces = []
     for name in FONTS:

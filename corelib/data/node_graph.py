@@ -33,7 +33,9 @@ class NodeGraph:
         return len(self.features)
 
     @classmethod
-    def from_pairs(cls, features: np.ndarray, pairs: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> Self:
+    def from_pairs(
+        cls, features: np.ndarray, pairs: np.ndarray, labels: np.ndarray, names: tuple[str, ...]
+    ) -> Self:
         """Join nodes by pairs in any order; repeated pairs and pairs of a node with itself are dropped.
 
         Parameters
@@ -62,7 +64,9 @@ class NodeGraph:
                [1]])
         """
         if features.ndim != 2 or labels.shape != features.shape[:1]:
-            raise ValueError(f"features and labels must have shapes (n, d) and (n,); got {features.shape} and {labels.shape}")
+            raise ValueError(
+                f"features and labels must have shapes (n, d) and (n,); got {features.shape} and {labels.shape}"
+            )
         if pairs.ndim != 2 or len(pairs) != 2:
             raise ValueError(f"pairs must have shape (2, any); got {pairs.shape}")
         n = len(features)

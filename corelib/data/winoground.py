@@ -58,7 +58,9 @@ def winoground(folder: str | Path = "data/winoground", *, size: int = 224) -> Ca
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('pictures are decoded by Pillow: pip install "keeping-score[notebooks]"') from error
+        raise ModuleNotFoundError(
+            'pictures are decoded by Pillow: pip install "keeping-score[notebooks]"'
+        ) from error
     examples = [
         _example(line, number)
         for number, line in enumerate((root / "examples.jsonl").read_text(encoding="utf-8").splitlines(), 1)
@@ -81,7 +83,9 @@ def _example(line: str, number: int) -> dict[str, str]:
         example = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"examples.jsonl, line {number}: no JSON ({error})") from error
-    missing = [field for field in fields if not isinstance(example, dict) or not isinstance(example.get(field), str)]
+    missing = [
+        field for field in fields if not isinstance(example, dict) or not isinstance(example.get(field), str)
+    ]
     if missing:
         raise ValueError(f"examples.jsonl, line {number}: no text in {', '.join(missing)}")
     return example

@@ -43,7 +43,11 @@ def band_problem(
         )
     low, high = _ends(band)
     condition = f"{_expected(expect, found)}; the mean from {low:g} to {high:g}"
-    return condition, _tightness(found, low, high), _problem(found, expect, low, high) if SCALE == "small" else ""
+    return (
+        condition,
+        _tightness(found, low, high),
+        _problem(found, expect, low, high) if SCALE == "small" else "",
+    )
 
 
 def _problem(found: Level, expect: Expectation | None, low: float, high: float) -> str:

@@ -128,7 +128,10 @@ class Card:
             ("We found", self.found),
             ("Verdict", verdict),
         ]
-        shown = [("The paper", with_break(link(source, self.url), escape(self.claimed, quote=False))), *rows[1:]]
+        shown = [
+            ("The paper", with_break(link(source, self.url), escape(self.claimed, quote=False))),
+            *rows[1:],
+        ]
         rest = [
             *((str(distance.what), str(distance).partition(": ")[2]) for distance in self.distances),
             ("Data", self.data),

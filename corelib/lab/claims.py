@@ -184,7 +184,9 @@ class Claims:
         TypeError, ValueError
             If an argument is no string, empty or of several lines.
         """
-        texts = {name: check_line(text, name) for name, text in (("what", what), ("paper", paper), ("here", here))}
+        texts = {
+            name: check_line(text, name) for name, text in (("what", what), ("paper", paper), ("here", here))
+        }
         self._distances.append(Distance(**texts))
 
     def report(self) -> None:

@@ -117,7 +117,9 @@ class Gain(Level):
         if not isinstance(expect, str):
             return super().meets(expect)
         if expect not in RELATIONS:
-            raise ValueError(f"expect must be one of {', '.join(RELATIONS)} or a region (low, high); got {expect!r}")
+            raise ValueError(
+                f"expect must be one of {', '.join(RELATIONS)} or a region (low, high); got {expect!r}"
+            )
         return None if self.relation == "unclear" else self.relation == expect
 
 

@@ -61,7 +61,9 @@ def figure(title: str, width: float = MAX_WIDTH, height: float = 3.6, **subplots
         import matplotlib
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('figures need matplotlib: pip install "keeping-score[notebooks]"') from error
+        raise ModuleNotFoundError(
+            'figures need matplotlib: pip install "keeping-score[notebooks]"'
+        ) from error
     with matplotlib.rc_context(rc_params()):
         fig = Figure(figsize=(width, height), layout="constrained")
         axes = fig.subplots(**subplots)

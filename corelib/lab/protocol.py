@@ -82,7 +82,9 @@ class Protocol:
             raise ValueError(f"metric must be one of {', '.join(self._margins)}; got {metric!r}")
         first, second = check_values(ours, "ours"), check_values(rival, "rival")
         if len(first) != len(second):
-            raise ValueError(f"ours and rival must have one value per draw; got {len(first)} and {len(second)}")
+            raise ValueError(
+                f"ours and rival must have one value per draw; got {len(first)} and {len(second)}"
+            )
         differences = tuple(a - b for a, b in zip(first, second, strict=True))
         return Gain(differences, margin=float(self._margins[metric]))
 

@@ -40,7 +40,9 @@ def render(report: dict) -> dict[str, object]:
     tests = [claim for claim in claims if claim["origin"] == "library"]
     if tests:
         caption = f"{len(tests)} self-test{'s' if len(tests) > 1 else ''} of the library"
-        items = "".join(f"<li>{to_html(test['statement'])}: {to_html(test['measured'])}</li>" for test in tests)
+        items = "".join(
+            f"<li>{to_html(test['statement'])}: {to_html(test['measured'])}</li>" for test in tests
+        )
         html.append(folded(caption, f"<ul>{items}</ul>"))
         text += [caption, *map(_text, tests)]
     return {
@@ -91,7 +93,9 @@ def _outcome(claim: dict) -> str:
 def _row(claim: dict) -> tuple[str, Markup]:
     main = " <em>(the main claim)</em>" if claim["main"] else ""
     rows = [f'<a href="#{anchor(claim)}">{to_html(claim["statement"])}</a>{main}', *claim_lines(claim)]
-    condition = f"{claim['condition']}{_tight(claim)}" + (f"; not met: {claim['problem']}" if claim["problem"] else "")
+    condition = f"{claim['condition']}{_tight(claim)}" + (
+        f"; not met: {claim['problem']}" if claim["problem"] else ""
+    )
     return _outcome(claim), Markup("<br>".join(rows) + folded("Condition", to_html(condition)))
 
 

@@ -41,7 +41,9 @@ def check_sigma(sigma: object, name: str, x: Tensor, *, zero: bool = False) -> T
     right = tensor.detach() >= 0 if zero else tensor.detach() > 0
     allowed = "at least 0" if zero else "greater than 0"
     if not traced(right.all, f"{name} must be {allowed}") and not bool(right.all()):
-        raise ValueError(f"{name} must be {allowed}; {int((~right).sum())} of {tensor.numel()} entries are not")
+        raise ValueError(
+            f"{name} must be {allowed}; {int((~right).sum())} of {tensor.numel()} entries are not"
+        )
     return tensor.to(torch.float64)[:, None]
 
 

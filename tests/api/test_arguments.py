@@ -31,7 +31,10 @@ def test_real_numbers_of_every_kind_are_taken(value):
     assert _checks.check_positive(value, "k") == 2.0
 
 
-@pytest.mark.parametrize(("value", "error"), [(1.0, TypeError), (True, TypeError), ("3", TypeError), (0, ValueError), (-5, ValueError)])
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(1.0, TypeError), (True, TypeError), ("3", TypeError), (0, ValueError), (-5, ValueError)],
+)
 def test_int_check_refuses(value, error):
     with pytest.raises(error, match="^k must be"):
         _checks.check_int(value, "k", minimum=1)

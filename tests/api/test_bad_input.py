@@ -60,7 +60,9 @@ KEEP_ARRAY = {
     "every other": lambda a: np.repeat(a, 2, axis=0)[::2],
     "reversed twice": lambda a: a[::-1].copy()[::-1],
     "Fortran order": lambda a: np.asfortranarray(a),
-    "offset by one byte": lambda a: np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(a.dtype).reshape(a.shape),
+    "offset by one byte": lambda a: (
+        np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    ),
 }
 BREAK_SCALAR = {
     "None": None, "a string": "1", "a list": [1.0], "NaN": math.nan, "infinity": math.inf, "minus infinity": -math.inf,
@@ -80,7 +82,9 @@ def attempt(function, name, value, other_may_be_blamed=False):
             result = call(function, kwargs)
     except (TypeError, ValueError) as error:
         may_name = CALLS[function] if other_may_be_blamed else [name]
-        assert re.search(rf"\b({'|'.join(may_name)})\b", str(error)), f"the message does not name {name}: {error}"
+        assert re.search(rf"\b({'|'.join(may_name)})\b", str(error)), (
+            f"the message does not name {name}: {error}"
+        )
     except RuntimeError as error:
         assert "no convergence" in str(error)
     else:
@@ -135,7 +139,11 @@ def test_memory_layout_does_not_matter(function, name, how):
     np.testing.assert_allclose(call(function, moved), call(function, kwargs), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize(("function", "name"), [a for a in ARRAYS if a[0].__module__.startswith(("corelib.losses", "corelib.score"))], ids=name_of)
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [a for a in ARRAYS if a[0].__module__.startswith(("corelib.losses", "corelib.score"))],
+    ids=name_of,
+)
 def test_sparse_and_lazy_tensors_are_refused(function, name):
     kwargs = {n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in CALLS[function].items()}
     for bad in (kwargs[name].to_sparse(), kwargs[name].to("meta")):

@@ -90,7 +90,10 @@ def other_array(draw, ordinary: np.ndarray):
         array = np.array(values, dtype=object if ordinary.dtype.kind != "f" else float)
         if dtype.kind in "iu":  # by way of Python's integers: NumPy leaves open what NaN and 1e30 become
             bounds = np.iinfo(dtype)
-            array = np.array([0 if math.isnan(v) else int(min(max(v, bounds.min), bounds.max)) for v in values], dtype=object)
+            array = np.array(
+                [0 if math.isnan(v) else int(min(max(v, bounds.min), bounds.max)) for v in values],
+                dtype=object,
+            )
         array = array.astype(dtype).reshape(shape)
     array = draw(st.sampled_from(LAYOUTS))(array)
     if draw(st.booleans()):

@@ -53,7 +53,12 @@ def test_a_cell_needs_what_binds_or_changes_its_names():
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("steps = 5", "steps = 6"), ("range(3)", "range(4)"), ("steps * seed", "steps + seed"), ("lab.measure(values)", "lab.measure(values[1:])")],
+    [
+        ("steps = 5", "steps = 6"),
+        ("range(3)", "range(4)"),
+        ("steps * seed", "steps + seed"),
+        ("lab.measure(values)", "lab.measure(values[1:])"),
+    ],
 )
 def test_other_code_has_another_hash(old, new):
     changed = [source.replace(old, new) for source in CELLS]

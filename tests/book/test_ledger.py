@@ -36,7 +36,14 @@ def claim(name, origin, outcome, **changes):
 
 def report(title, *claims):
     card = dict.fromkeys(("slug", "paper", "url", "level", "data", "claimed", "found"), "-")
-    card |= {"title": title, "authors": "A. Author", "year": 2025, "minutes": 10, "verdict": None, "distances": []}
+    card |= {
+        "title": title,
+        "authors": "A. Author",
+        "year": 2025,
+        "minutes": 10,
+        "verdict": None,
+        "distances": [],
+    }
     return {"card": card, "claims": list(claims)}
 
 
@@ -73,7 +80,8 @@ def rows(text):
 ENTRIES = [
     Entry(
         "Pairs",
-        "pairs/a.ipynb", "Chapter A",
+        "pairs/a.ipynb",
+        "Chapter A",
         report(
             "Chapter A",
             claim("side", "paper", "holds"),
@@ -81,10 +89,16 @@ ENTRIES = [
             claim("self", "library", "holds"),
         ),
     ),
-    Entry("Scores", "scores/b.ipynb", "Chapter B", report("Chapter B", claim("core", "paper", "fails here", main=True))),
+    Entry(
+        "Scores",
+        "scores/b.ipynb",
+        "Chapter B",
+        report("Chapter B", claim("core", "paper", "fails here", main=True)),
+    ),
     Entry(
         "Pairs",
-        "pairs/c.ipynb", "Chapter C",
+        "pairs/c.ipynb",
+        "Chapter C",
         report(
             "Chapter C",
             claim("core", "paper", "◷(holds with a condition)", main=True),
@@ -96,7 +110,15 @@ ENTRIES = [
 
 def test_the_ledger_counts_the_papers_claims_and_nothing_else():
     table = rows(ledger(ENTRIES))
-    assert table[0] == ["Part", "Chapters", "holds", "holds with a condition", "a simpler rival ties", "fails here", "untestable here"]
+    assert table[0] == [
+        "Part",
+        "Chapters",
+        "holds",
+        "holds with a condition",
+        "a simpler rival ties",
+        "fails here",
+        "untestable here",
+    ]
     assert table[1:4] == [
         ["Pairs", "2", "1", "1", "1", "0", "0"],
         ["Scores", "1", "0", "0", "0", "1", "0"],
@@ -116,7 +138,10 @@ def test_every_claim_stands_under_its_chapter_and_origin():
         "≃ a simpler rival ties",
         "Statement of core (main) / Paper: 0.85 -> 0.91 / Here: ≈ 0.9 ± 0.1 / Why: small data / Condition (5 draws): wins",
     ]
-    assert side == ["✓ holds", "Statement of side / Paper: 0.85 -> 0.91 / Here: ≈ 0.9 ± 0.1 / Condition (5 draws): wins"]
+    assert side == [
+        "✓ holds",
+        "Statement of side / Paper: 0.85 -> 0.91 / Here: ≈ 0.9 ± 0.1 / Condition (5 draws): wins",
+    ]
     assert "**≃ a simpler rival ties.**" in of_a and "**✗ fails here.**" in of_b
     assert "**◐ holds with a condition ◷.**" in of_c
     assert "Our own controls (1)" in of_c and "Statement of mine" in of_c
@@ -130,14 +155,24 @@ def test_every_claim_has_an_anchor_and_leads_to_its_place():
 
 def test_self_tests_have_a_page_of_their_own():
     text = self_tests(ENTRIES)
-    assert rows(text) == [["What must hold", "Measured", "Condition"], ["Statement of self", "≈ 0.9 ± 0.1", "wins"]]
+    assert rows(text) == [
+        ["What must hold", "Measured", "Condition"],
+        ["Statement of self", "≈ 0.9 ± 0.1", "wins"],
+    ]
     assert "Chapter B" not in text
 
 
 def test_a_wide_run_stands_beside_the_small_one():
     wide = {"measured": "≈ 0.8", "outcome": "fails here", "draws": 15}
-    entry = Entry("Pairs", "pairs/a.ipynb", "Chapter A", report("A", claim("core", "paper", "fails here", main=True, wide=wide)))
-    assert "Here: ≈ 0.9 ± 0.1 / Wide run, 15 draws: ≈ 0.8 / Why: small data / " in rows(ledger([entry]))[-1][1]
+    entry = Entry(
+        "Pairs",
+        "pairs/a.ipynb",
+        "Chapter A",
+        report("A", claim("core", "paper", "fails here", main=True, wide=wide)),
+    )
+    assert (
+        "Here: ≈ 0.9 ± 0.1 / Wide run, 15 draws: ≈ 0.8 / Why: small data / " in rows(ledger([entry]))[-1][1]
+    )
 
 
 RUN = {"date": "2026-11-27", "machine": "a machine", "seconds": 40, "code": "abc"}
@@ -152,8 +187,14 @@ TRIED = [
     [
         ({}, "The nearest end of a condition lies 1.5 to 1.5 sd away (median 1.5)."),
         ({"small": RUN}, "Ran whole 2026-11-27 on a machine, 40 s; the nearest"),
-        ({"mutations": {"code": "abc", "tried": TRIED}, "small": RUN}, "sabotages noticed: 1 of 2; missed: trivial: a constant."),
-        ({"mutations": {"code": "old", "tried": TRIED[:1]}, "small": RUN}, "sabotages noticed (on an earlier version): 1 of 1."),
+        (
+            {"mutations": {"code": "abc", "tried": TRIED}, "small": RUN},
+            "sabotages noticed: 1 of 2; missed: trivial: a constant.",
+        ),
+        (
+            {"mutations": {"code": "old", "tried": TRIED[:1]}, "small": RUN},
+            "sabotages noticed (on an earlier version): 1 of 1.",
+        ),
     ],
 )
 def test_the_trust_line_says_what_is_known(kept, text):
@@ -168,7 +209,9 @@ def test_text_is_shown_as_it_is():
     html = MarkdownIt("commonmark").enable("table").render(f"| {markdown(text)} |\n|---|\n")
     cell = re.search(r"<th>(.*)</th>", html)[1]
     assert cell == text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    hostile = Entry("P", "p/a.ipynb", "<b>&", report("<b>&", claim("a", "paper", "holds", statement="<script>x</script>")))
+    hostile = Entry(
+        "P", "p/a.ipynb", "<b>&", report("<b>&", claim("a", "paper", "holds", statement="<script>x</script>"))
+    )
     assert "<script>" not in ledger([hostile])
 
 

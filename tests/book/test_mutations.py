@@ -43,7 +43,12 @@ IN_THE_LAB = Mutation(
     new="self.low < 0 and self.mean <= self.margin",
 )
 IN_THE_NOTEBOOK = Mutation(
-    chapter="green", kind="trivial", name="a constant", cell="mean", old="samples.mean(", new="0.0 * samples.mean("
+    chapter="green",
+    kind="trivial",
+    name="a constant",
+    cell="mean",
+    old="samples.mean(",
+    new="0.0 * samples.mean(",
 )
 
 
@@ -152,7 +157,12 @@ def package(tmp_path):
 
 @pytest.mark.parametrize(
     ("function", "old", "file"),
-    [("Loss.value", "return 1", "a.py"), ("slope", "return x", "a.py"), ("ks_row", "return x", "b.h"), ("rows", "return x", "c.pyx")],
+    [
+        ("Loss.value", "return 1", "a.py"),
+        ("slope", "return x", "a.py"),
+        ("ks_row", "return x", "b.h"),
+        ("rows", "return x", "c.pyx"),
+    ],
 )
 def test_a_function_is_found_by_its_name(function, old, file, package):
     mutation = Mutation(chapter="a", kind="library", name="a", function=function, old=old, new="return 2")

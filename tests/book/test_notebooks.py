@@ -205,7 +205,9 @@ def _typed_number_in_fstring(cells):
 
 
 def _typed_error(cells):
-    cells[CLAIMS].source = cells[CLAIMS].source.replace("error=abs((samples[0] - mean[0]).mean())", "error=0.0")
+    cells[CLAIMS].source = cells[CLAIMS].source.replace(
+        "error=abs((samples[0] - mean[0]).mean())", "error=0.0"
+    )
 
 
 def _typed_measurement(cells):
@@ -432,7 +434,10 @@ def test_numbers_may_move_a_little(broken):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_number_that_moved, "Numbers moved: green.ipynb, cell 5: stored ≈ 0.0209 ± 0.0046, computed ≈ 0.0008 ± "),
+        (
+            _number_that_moved,
+            "Numbers moved: green.ipynb, cell 5: stored ≈ 0.0209 ± 0.0046, computed ≈ 0.0008 ± ",
+        ),
         (_number_in_plain_text, "Cell outputs differ"),
         (_unstored, "Cell outputs differ"),
         (_table_edited, "Cell outputs differ"),

@@ -17,7 +17,8 @@ def judgement(query: int, document: int, score: int) -> dict:
 
 
 QRELS = {
-    "train": [judgement(i, i % 6, 1) for i in range(5)] + [judgement(0, 3, 2), judgement(0, 4, 0), judgement(99, 0, 1)],
+    "train": [judgement(i, i % 6, 1) for i in range(5)]
+    + [judgement(0, 3, 2), judgement(0, 4, 0), judgement(99, 0, 1)],
     "dev": [judgement(5, 1, 1), judgement(5, 77, 1)],
     "test": [judgement(6, 2, 1), judgement(6, 5, 1)],
 }
@@ -43,7 +44,9 @@ def test_every_judged_query_has_its_documents(monkeypatch):
     assert data.query_ids == ("0", "1", "2", "3", "4", "5", "6")  # without the unknown query 99
     assert data.queries[6] == "Question 6?"
     assert data.documents[:2] == ("Text 0.", "Title 1 Text 1.")
-    np.testing.assert_array_equal(data.relevance[0], [1, 0, 0, 3, 0, 0])  # the highest grade is 3; 0 is no answer
+    np.testing.assert_array_equal(
+        data.relevance[0], [1, 0, 0, 3, 0, 0]
+    )  # the highest grade is 3; 0 is no answer
     np.testing.assert_array_equal(data.relevance[5], [0, 3, 0, 0, 0, 0])  # without the unknown document 77
     np.testing.assert_array_equal(data.relevance[6], [0, 0, 3, 0, 0, 3])
     assert data.own.any(axis=1).all()

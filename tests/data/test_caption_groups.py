@@ -32,7 +32,11 @@ def test_groups_show_the_same_held_out_digits_in_both_orders_and_other_hands():
     data = digits(test_size=797)
     groups = digit_groups(30, seed=3, noise=0)
     assert type(groups) is CaptionGroups and groups.images.dtype == np.float32 and len(groups) == 30
-    sides = [nearest(groups.images[:, i, :, s], data.test, data.test_labels) for i in (0, 1) for s in (slice(8), slice(8, 16))]
+    sides = [
+        nearest(groups.images[:, i, :, s], data.test, data.test_labels)
+        for i in (0, 1)
+        for s in (slice(8), slice(8, 16))
+    ]
     np.testing.assert_array_equal(sides[0], sides[3])
     np.testing.assert_array_equal(sides[1], sides[2])
     assert (sides[0] != sides[1]).all()
@@ -60,7 +64,8 @@ def test_the_noise_has_its_size():
 
 @pytest.mark.parametrize("make", [digit_pairs, digit_groups])
 @pytest.mark.parametrize(
-    ("name", "value"), [("count", 0), ("count", 2.0), ("seed", -1), ("noise", -0.1), ("noise", np.nan), ("noise", "a")]
+    ("name", "value"),
+    [("count", 0), ("count", 2.0), ("seed", -1), ("noise", -0.1), ("noise", np.nan), ("noise", "a")],
 )
 def test_impossible_arguments_are_named(make, name, value):
     with pytest.raises((TypeError, ValueError), match=f"{name} must"):
@@ -79,9 +84,18 @@ def folder(tmp_path):
     (tmp_path / "images").mkdir()
     for g in range(2):
         for i in range(2):
-            Image.new("RGBA", (30, 20), (100 * g, 100 * i, 50, 255)).save(tmp_path / "images" / f"ex_{g}_img_{i}.png")
+            Image.new("RGBA", (30, 20), (100 * g, 100 * i, 50, 255)).save(
+                tmp_path / "images" / f"ex_{g}_img_{i}.png"
+            )
         lines.append(
-            {"id": g, "image_0": f"ex_{g}_img_0", "image_1": f"ex_{g}_img_1", "caption_0": "a b é", "caption_1": f"b a {g}", "tag": "x"}
+            {
+                "id": g,
+                "image_0": f"ex_{g}_img_0",
+                "image_1": f"ex_{g}_img_1",
+                "caption_0": "a b é",
+                "caption_1": f"b a {g}",
+                "tag": "x",
+            }
         )
     (tmp_path / "examples.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
     return tmp_path

@@ -20,7 +20,9 @@ def digits():
 
 
 def test_the_digit_graph_is_the_one_that_the_book_was_measured_on(digits):
-    digest = hashlib.sha256(digits.features.tobytes() + digits.edges.tobytes() + digits.labels.tobytes()).hexdigest()
+    digest = hashlib.sha256(
+        digits.features.tobytes() + digits.edges.tobytes() + digits.labels.tobytes()
+    ).hexdigest()
     assert digest == DIGITS_SHA256
     assert digits.features.dtype == np.float64 and digits.edges.dtype == digits.labels.dtype == np.int64
 
@@ -49,7 +51,10 @@ def test_a_part_keeps_the_edges_among_its_nodes(digits):
     part = digits.part(nodes)
     joined = {frozenset(edge) for edge in digits.edges.T.tolist()}
     expected = {
-        (i, j) for i in range(50) for j in range(i + 1, 50) if frozenset((int(nodes[i]), int(nodes[j]))) in joined
+        (i, j)
+        for i in range(50)
+        for j in range(i + 1, 50)
+        if frozenset((int(nodes[i]), int(nodes[j]))) in joined
     }
     assert set(zip(*part.edges.tolist())) == expected
     np.testing.assert_array_equal(part.features, digits.features[nodes])
@@ -67,7 +72,9 @@ def test_non_edges_are_as_many_pairs_that_are_not_joined(digits, seed):
 
 def test_non_edges_are_drawn_evenly():
     """In a path of five nodes there are six; each should be drawn in 4 of 6 cases."""
-    path = NodeGraph.from_pairs(np.zeros((5, 1)), np.array([[0, 1, 2, 3], [1, 2, 3, 4]]), np.zeros(5, int), ("a",))
+    path = NodeGraph.from_pairs(
+        np.zeros((5, 1)), np.array([[0, 1, 2, 3], [1, 2, 3, 4]]), np.zeros(5, int), ("a",)
+    )
     counts = np.zeros((5, 5))
     for seed in range(600):
         counts[tuple(path.non_edges(seed))] += 1
@@ -149,15 +156,35 @@ POINTS, LABELS = np.eye(3), np.zeros(3, int)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: digit_graph(np.array([0.0, 1.0])), TypeError, "rows must be a 1-dimensional array of integers"),
+        (
+            lambda: digit_graph(np.array([0.0, 1.0])),
+            TypeError,
+            "rows must be a 1-dimensional array of integers",
+        ),
         (lambda: digit_graph(np.arange(4).reshape(2, 2)), TypeError, "rows must be a 1-dimensional"),
         (lambda: digit_graph(np.array([0, 1797])), ValueError, r"rows must lie in 0..1796; got 0..1797"),
         (lambda: digit_graph(np.arange(5)), ValueError, "neighbours must be at most 4"),
         (lambda: digit_graph(np.arange(5), neighbours=1.0), TypeError, "neighbours must be an integer"),
-        (lambda: NodeGraph.from_pairs(POINTS, np.array([[0], [3]]), LABELS, ("a",)), ValueError, "pairs must lie in 0..2"),
-        (lambda: NodeGraph.from_pairs(POINTS, np.array([0, 1]), LABELS, ("a",)), ValueError, "pairs must have shape"),
-        (lambda: NodeGraph.from_pairs(POINTS, np.array([[0], [1]]), LABELS[:2], ("a",)), ValueError, "features and labels"),
-        (lambda: NodeGraph.from_pairs(POINTS, np.array([[0, 1], [1, 2]]), LABELS, ("a",)).non_edges(0), ValueError, "half"),
+        (
+            lambda: NodeGraph.from_pairs(POINTS, np.array([[0], [3]]), LABELS, ("a",)),
+            ValueError,
+            "pairs must lie in 0..2",
+        ),
+        (
+            lambda: NodeGraph.from_pairs(POINTS, np.array([0, 1]), LABELS, ("a",)),
+            ValueError,
+            "pairs must have shape",
+        ),
+        (
+            lambda: NodeGraph.from_pairs(POINTS, np.array([[0], [1]]), LABELS[:2], ("a",)),
+            ValueError,
+            "features and labels",
+        ),
+        (
+            lambda: NodeGraph.from_pairs(POINTS, np.array([[0, 1], [1, 2]]), LABELS, ("a",)).non_edges(0),
+            ValueError,
+            "half",
+        ),
         (lambda: digit_graph(np.arange(20)).non_edges(-1), ValueError, "seed must be at least 0"),
         (lambda: cora(download=1), TypeError, "download must be True or False"),
     ],

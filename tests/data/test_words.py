@@ -51,7 +51,15 @@ def test_the_vocabulary_comes_from_the_training_texts_alone():
 
 
 LINES = {
-    "train": ["", " = Robert <unk> = \n", " A man . \n", " = = Life = = \n", "", " = Gold @-@ dust = \n", " Gold is a metal . \n"],
+    "train": [
+        "",
+        " = Robert <unk> = \n",
+        " A man . \n",
+        " = = Life = = \n",
+        "",
+        " = Gold @-@ dust = \n",
+        " Gold is a metal . \n",
+    ],
     "validation": [" = Tin = \n", " A metal . \n"],
     "test": [" = Lead = \n", " A man . \n"],
 }
@@ -91,10 +99,26 @@ def test_a_missing_package_is_named(monkeypatch):
     ("call", "error", "message"),
     [
         (lambda: wikitext103(articles=0), ValueError, "articles must be at least 1"),
-        (lambda: WordCorpus.from_words("toy", train=[], dev=[], test=[], size=1), ValueError, "size must be at least 2"),
-        (lambda: WordCorpus.from_words("toy", train=[], dev=[], test=[], size=2.0), TypeError, "size must be an integer"),
-        (lambda: WordCorpus.from_words("toy", train=[], dev=[], test=[]).windows("all"), ValueError, "part must be"),
-        (lambda: WordCorpus.from_words("toy", train=[], dev=[], test=[]).windows("dev", 0), ValueError, "context must be at least 1"),
+        (
+            lambda: WordCorpus.from_words("toy", train=[], dev=[], test=[], size=1),
+            ValueError,
+            "size must be at least 2",
+        ),
+        (
+            lambda: WordCorpus.from_words("toy", train=[], dev=[], test=[], size=2.0),
+            TypeError,
+            "size must be an integer",
+        ),
+        (
+            lambda: WordCorpus.from_words("toy", train=[], dev=[], test=[]).windows("all"),
+            ValueError,
+            "part must be",
+        ),
+        (
+            lambda: WordCorpus.from_words("toy", train=[], dev=[], test=[]).windows("dev", 0),
+            ValueError,
+            "context must be at least 1",
+        ),
     ],
 )
 def test_bad_arguments(call, error, message):

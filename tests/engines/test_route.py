@@ -58,7 +58,11 @@ def quarter_of_square(x: torch.Tensor) -> torch.Tensor:
 
 
 OPERATOR = Operator(
-    "corelib_tests::quarter_of_square", quarter_of_square, fake=torch.empty_like, setup_context=keep, backward=half
+    "corelib_tests::quarter_of_square",
+    quarter_of_square,
+    fake=torch.empty_like,
+    setup_context=keep,
+    backward=half,
 )
 
 

@@ -18,7 +18,9 @@ CALLS = {
     "confusion_loss": lambda x: losses.confusion_loss(x, LABELS),
     "ordered_contrast_loss": lambda x: losses.ordered_contrast_loss(x, CLASSES.repeat(17)[:N], indptr=GROUPS),
     "preference_loss": lambda x: losses.preference_loss(x),
-    "set_contrast_loss": lambda x: losses.set_contrast_loss(x, x.detach().flip(0), pos_indptr=GROUPS, neg_indptr=GROUPS),
+    "set_contrast_loss": lambda x: losses.set_contrast_loss(
+        x, x.detach().flip(0), pos_indptr=GROUPS, neg_indptr=GROUPS
+    ),
     "list_kl_loss": lambda x: losses.list_kl_loss(x[:150_000].view(-1, 3), VALUES[1:].view(-1, 3)),
 }
 

@@ -67,7 +67,9 @@ def stored(shown):
 def test_a_report_stores_every_claim_and_fills_the_card(card, claims, shown):
     card.show()
     claims.library("self", "Both agree", error=2e-16, tolerance=1e-12)
-    claims.paper("beats", "MW beats CL", main=True, rival={"centring": TIE}, why="centring does it too", **PAPER)
+    claims.paper(
+        "beats", "MW beats CL", main=True, rival={"centring": TIE}, why="centring does it too", **PAPER
+    )
     claims.ours("level", "MW is good", found=lab.measure(OURS), expect=(0.9, 1), band=(0.94, 0.98))
     claims.distance("gain", paper="+0.06", here=str(WIN))
     claims.report()
@@ -125,7 +127,10 @@ def test_a_report_stores_every_claim_and_fills_the_card(card, claims, shown):
             "",
         ),
         ({"found": PROTOCOL.compare([0.03, 0.032, 0.06], [0, 0, 0]), "band": (-0.01, 0.06), "why": "-"}, ""),
-        ({"found": lab.exact(2e-3, 1e-12), "expect": None, "band": None, "why": "-"}, "the error must be at most 1e-12"),
+        (
+            {"found": lab.exact(2e-3, 1e-12), "expect": None, "band": None, "why": "-"},
+            "the error must be at most 1e-12",
+        ),
     ],
 )
 def test_a_condition_that_is_not_met_or_cannot_fail_stops_the_notebook(changes, problem, claims, shown):
@@ -211,7 +216,11 @@ def test_a_report_without_claims_or_with_two_main_ones_is_an_error(claims, shown
         ({"band": 0.05}, ValueError, "band must be a pair"),
         ({"band": (0.04, math.inf)}, ValueError, r"band\[1\] must be finite"),
         ({"expect": None}, ValueError, "expect is required"),
-        ({"found": TIE, "band": (-0.003, 0.002)}, ValueError, 'why is required: the outcome of "a" is "fails here"'),
+        (
+            {"found": TIE, "band": (-0.003, 0.002)},
+            ValueError,
+            'why is required: the outcome of "a" is "fails here"',
+        ),
         ({"paper": None}, TypeError, "paper must be a str; got NoneType"),
         ({"why": " "}, ValueError, "why must not be empty"),
         ({"found": lab.exact(0, 1), "expect": None}, ValueError, "Exact takes none"),
@@ -308,7 +317,9 @@ def test_a_table_prints_outside_a_notebook(capsys):
 
 @pytest.mark.parametrize("number", [76.0, 1234.0, -5.2e-4])
 def test_the_length_of_a_measured_number_moves_nothing_else(number, capsys):
-    lab.table("Speed", ["what", "times", "note"], [["loop", lab.approx(number, 2), "slow"], ["rest", "1", "-"]])
+    lab.table(
+        "Speed", ["what", "times", "note"], [["loop", lab.approx(number, 2), "slow"], ["rest", "1", "-"]]
+    )
     masked = re.sub(r"≈ -?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?", "≈ #", capsys.readouterr().out)
     assert masked == "Speed\nwhat  times  note\nloop  ≈ #    slow\nrest  1      -\n"
 

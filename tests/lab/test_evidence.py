@@ -152,7 +152,9 @@ def test_an_outcome_that_depends_on_a_time_carries_the_sign():
     assert of_paper(WIN, (0, None), {}, {"slowly": lab.measure(0.5, timing=True)}) == "◷(holds)"
 
 
-@pytest.mark.parametrize(("found", "outcome"), [(WIN, "holds"), (TIE, "does not hold"), (UNCLEAR, "undecided")])
+@pytest.mark.parametrize(
+    ("found", "outcome"), [(WIN, "holds"), (TIE, "does not hold"), (UNCLEAR, "undecided")]
+)
 def test_the_outcome_of_a_control(found, outcome):
     assert of_control(found, "wins") == outcome
 

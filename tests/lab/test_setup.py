@@ -127,7 +127,11 @@ def test_seed_everything_refuses(seed, error):
 
 @pytest.mark.parametrize(
     ("variables", "scale", "chosen"),
-    [({}, "small", 1), ({"KEEPING_SCORE_SCALE": "wide"}, "wide", 2), ({"KEEPING_SCORE_SCALE": "full"}, "full", 3)],
+    [
+        ({}, "small", 1),
+        ({"KEEPING_SCORE_SCALE": "wide"}, "wide", 2),
+        ({"KEEPING_SCORE_SCALE": "full"}, "full", 3),
+    ],
 )
 def test_scale_comes_from_the_environment(variables, scale, chosen):
     code = "from corelib import lab; print(lab.SCALE, lab.at_scale(small=1, wide=2, full=3))"

@@ -15,7 +15,9 @@ from corelib.losses.embeddings._batch import check_batch, check_points, check_th
 
 @breaks_graph
 @front_end("embeddings", "labels")
-def class_means(embeddings: TensorOrArray, labels: TensorOrArray, classes: int | None = None) -> TensorOrArray:
+def class_means(
+    embeddings: TensorOrArray, labels: TensorOrArray, classes: int | None = None
+) -> TensorOrArray:
     """The mean embedding of each class: its prototype.
 
     Parameters
@@ -70,7 +72,12 @@ def class_means(embeddings: TensorOrArray, labels: TensorOrArray, classes: int |
 @breaks_graph
 @front_end("queries", "prototypes", "labels")
 def proto_triplet_loss(
-    queries: TensorOrArray, prototypes: TensorOrArray, labels: TensorOrArray, margin: float = 0.5, *, reduction: str = "mean"
+    queries: TensorOrArray,
+    prototypes: TensorOrArray,
+    labels: TensorOrArray,
+    margin: float = 0.5,
+    *,
+    reduction: str = "mean",
 ) -> TensorOrArray:
     r"""Triplet loss of queries against prototypes: the own one closer than the nearest other one, by a margin.
 

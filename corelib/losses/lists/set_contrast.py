@@ -115,7 +115,11 @@ def set_contrast_loss(
 
 @front_end("scores", "rank", "indptr")
 def ordered_contrast_loss(
-    scores: TensorOrArray, rank: TensorOrArray, *, indptr: TensorOrArray | None = None, reduction: str = "mean"
+    scores: TensorOrArray,
+    rank: TensorOrArray,
+    *,
+    indptr: TensorOrArray | None = None,
+    reduction: str = "mean",
 ) -> TensorOrArray:
     r"""The alignment loss when answers are ranked: every better answer above every worse one.
 

@@ -26,7 +26,9 @@ _MOST_RELEVANT = {"linear": 1e300, "exponential": 1000.0}
 
 
 @front_end("scores", "indptr")
-def soft_rank(scores: TensorOrArray, temperature: Scalar = 1.0, *, indptr: TensorOrArray | None = None) -> TensorOrArray:
+def soft_rank(
+    scores: TensorOrArray, temperature: Scalar = 1.0, *, indptr: TensorOrArray | None = None
+) -> TensorOrArray:
     r"""Smooth ranks: 1 plus a soft count of the scores above each.
 
     .. math:: r_i = 1 + \sum_{j \ne i} \sigma\left(\frac{s_j - s_i}{\tau}\right)

@@ -12,5 +12,7 @@ def prepare():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 7, 80)
     words = (rng.random((80, 30)) < 0.2).astype(float)
-    tiny = NodeGraph.from_pairs(words, rng.integers(80, size=(2, 200)), labels, tuple(f"field {i}" for i in range(7)))
+    tiny = NodeGraph.from_pairs(
+        words, rng.integers(80, size=(2, 200)), labels, tuple(f"field {i}" for i in range(7))
+    )
     corelib.data.cora = lambda download=False: tiny

@@ -61,7 +61,8 @@ def tiny():
         documents=documents,
         query_ids=tuple(f"q{i}" for i in range(160)),
         queries=tuple(" ".join(rng.choice(documents[i % 40].split(), 5)) for i in range(160)),
-        relevance=(np.arange(160)[:, None] % 40 == np.arange(40)).astype(np.int8) * corelib.data.text_retrieval.OWN,
+        relevance=(np.arange(160)[:, None] % 40 == np.arange(40)).astype(np.int8)
+        * corelib.data.text_retrieval.OWN,
         split=np.array(["train"] * 130 + ["dev"] * 10 + ["test"] * 20),
     )
 

@@ -10,7 +10,11 @@ import torch.nn.functional as F
 import corelib.data
 from corelib.data.caption_groups import CaptionGroups
 
-OVERRIDES = {"SHORT": {"rounds": 2, "epochs": 1, "peak": 1e-3}, "LONG": {"rounds": 2, "epochs": 1, "peak": 1e-3}, "SPLITS": 2}
+OVERRIDES = {
+    "SHORT": {"rounds": 2, "epochs": 1, "peak": 1e-3},
+    "LONG": {"rounds": 2, "epochs": 1, "peak": 1e-3},
+    "SPLITS": 2,
+}
 
 
 class Network(torch.nn.Module):

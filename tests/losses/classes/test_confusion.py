@@ -39,7 +39,9 @@ def plain(logits, labels, metric, sharpness=73.0, threshold=0.5, beta=1.0):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize(("sharpness", "threshold", "beta"), [(73.0, 0.5, 1.0), (5.0, 0.3, 2.0), (20.0, 0.8, 0.5)])
+@pytest.mark.parametrize(
+    ("sharpness", "threshold", "beta"), [(73.0, 0.5, 1.0), (5.0, 0.3, 2.0), (20.0, 0.8, 0.5)]
+)
 def test_values_and_gradients_agree_with_the_formulas_of_the_source(metric, sharpness, threshold, beta):
     logits, labels = batch()
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
@@ -54,7 +56,9 @@ HARD = {
     "accuracy": sklearn_metrics.accuracy_score,
     "f_beta": lambda y, h: sklearn_metrics.fbeta_score(y, h, beta=2.0),
     "balanced_accuracy": sklearn_metrics.balanced_accuracy_score,
-    "g_mean": lambda y, h: math.sqrt(sklearn_metrics.recall_score(y, h) * sklearn_metrics.recall_score(y, h, pos_label=0)),
+    "g_mean": lambda y, h: math.sqrt(
+        sklearn_metrics.recall_score(y, h) * sklearn_metrics.recall_score(y, h, pos_label=0)
+    ),
     "mcc": sklearn_metrics.matthews_corrcoef,
     "jaccard": sklearn_metrics.jaccard_score,
 }
@@ -67,7 +71,9 @@ def test_sharp_counts_give_the_metric_of_scikit_learn(metric, seed):
     logits, labels = batch(25, seed)
     logits = logits + 0.01 * logits.sign()
     loss = confusion_loss(logits, labels, metric, sharpness=1e6, beta=2.0)
-    assert 1 - loss.item() == pytest.approx(HARD[metric](labels.numpy(), (logits > 0).long().numpy()), abs=1e-12)
+    assert 1 - loss.item() == pytest.approx(
+        HARD[metric](labels.numpy(), (logits > 0).long().numpy()), abs=1e-12
+    )
 
 
 def test_matrix_has_the_layout_of_scikit_learn():
@@ -140,7 +146,9 @@ def test_batches_of_one_class(metric, label, sharpness):
 
 
 def test_mcc_of_one_sided_decisions_is_no_correlation():
-    assert confusion_loss(torch.full((4,), 1e4).double(), torch.tensor([1, 1, 0, 0]), "mcc", sharpness=1e5) == 1
+    assert (
+        confusion_loss(torch.full((4,), 1e4).double(), torch.tensor([1, 1, 0, 0]), "mcc", sharpness=1e5) == 1
+    )
     one_sided = torch.full((4,), 3.0, dtype=torch.float64)
     assert confusion_loss(one_sided, torch.tensor([1, 1, 0, 0]), "mcc") == pytest.approx(1, abs=1e-12)
 
@@ -159,16 +167,44 @@ LOGITS, LABELS = batch(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: confusion_loss(LOGITS.long(), LABELS), TypeError, "logits must hold floats of 16, 32 or 64 bits"),
+        (
+            lambda: confusion_loss(LOGITS.long(), LABELS),
+            TypeError,
+            "logits must hold floats of 16, 32 or 64 bits",
+        ),
         (lambda: confusion_loss(LOGITS[:0], LABELS[:0]), ValueError, "logits must not be empty"),
         (lambda: confusion_loss(LOGITS * math.nan, LABELS), ValueError, "logits must be finite"),
-        (lambda: confusion_loss(LOGITS[None, None], LABELS[None, None]), ValueError, "logits must be 1-dimensional or 2-dimensional"),
+        (
+            lambda: confusion_loss(LOGITS[None, None], LABELS[None, None]),
+            ValueError,
+            "logits must be 1-dimensional or 2-dimensional",
+        ),
         (lambda: confusion_loss(LOGITS, LABELS + 1), ValueError, "labels must hold zeros and ones"),
-        (lambda: confusion_loss(LOGITS, LABELS.float() + math.nan), ValueError, "labels must hold zeros and ones; 4 of 4"),
-        (lambda: confusion_loss(LOGITS, LABELS[:3]), ValueError, r"labels must have the shape of logits, \(4,\); got \(3,\)"),
-        (lambda: confusion_loss(LOGITS, LABELS, "auc"), ValueError, "metric must be one of 'accuracy', 'f_beta'"),
-        (lambda: confusion_loss(LOGITS, LABELS, sharpness=-1.0), ValueError, "sharpness must be greater than 0"),
-        (lambda: confusion_loss(LOGITS, LABELS, threshold=1.0), ValueError, "threshold must lie between 0 and 1; got 1.0"),
+        (
+            lambda: confusion_loss(LOGITS, LABELS.float() + math.nan),
+            ValueError,
+            "labels must hold zeros and ones; 4 of 4",
+        ),
+        (
+            lambda: confusion_loss(LOGITS, LABELS[:3]),
+            ValueError,
+            r"labels must have the shape of logits, \(4,\); got \(3,\)",
+        ),
+        (
+            lambda: confusion_loss(LOGITS, LABELS, "auc"),
+            ValueError,
+            "metric must be one of 'accuracy', 'f_beta'",
+        ),
+        (
+            lambda: confusion_loss(LOGITS, LABELS, sharpness=-1.0),
+            ValueError,
+            "sharpness must be greater than 0",
+        ),
+        (
+            lambda: confusion_loss(LOGITS, LABELS, threshold=1.0),
+            ValueError,
+            "threshold must lie between 0 and 1; got 1.0",
+        ),
         (lambda: confusion_loss(LOGITS, LABELS, beta=0), ValueError, "beta must be greater than 0"),
         (lambda: confusion_loss(LOGITS, LABELS, reduction="macro"), ValueError, "reduction must be one of"),
         (lambda: soft_confusion_matrix(LOGITS, LABELS.tolist()), TypeError, "labels must be a torch.Tensor"),

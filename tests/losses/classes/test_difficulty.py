@@ -31,7 +31,9 @@ def test_el2n_is_the_norm_of_the_error(monkeypatch, classes, chunk):
 
 def test_runs_are_averaged_after_the_norm():
     logits, labels = batch(4, 20, 5)
-    torch.testing.assert_close(el2n_scores(logits, labels), error_norm(logits, labels).mean(0), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        el2n_scores(logits, labels), error_norm(logits, labels).mean(0), rtol=1e-12, atol=0
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -42,7 +44,9 @@ def test_sure_predictions_keep_their_order(dtype, gap):
         powers = [mpmath.exp(mpmath.mpf(x)) for x in logits[0].tolist()]
         p = [x / sum(powers) for x in powers[1:]]
         expected = mpmath.sqrt(sum(p) ** 2 + sum(x**2 for x in p))
-    assert el2n_scores(logits, torch.tensor([0])).item() == pytest.approx(float(expected), rel=1e-5 if dtype == torch.float32 else 1e-13)
+    assert el2n_scores(logits, torch.tensor([0])).item() == pytest.approx(
+        float(expected), rel=1e-5 if dtype == torch.float32 else 1e-13
+    )
 
 
 def test_bounds_of_the_error_by_the_missing_probability():
@@ -55,13 +59,19 @@ def test_bounds_of_the_error_by_the_missing_probability():
 
 def test_extreme_logits():
     logits = torch.tensor([[1e4, -1e4], [-1e4, 1e4], [0.0, 0.0]])
-    torch.testing.assert_close(el2n_scores(logits, torch.zeros(3, dtype=torch.int64)), torch.tensor([0.0, 2**0.5, 0.5**0.5]))
+    torch.testing.assert_close(
+        el2n_scores(logits, torch.zeros(3, dtype=torch.int64)), torch.tensor([0.0, 2**0.5, 0.5**0.5])
+    )
 
 
 def network(bias):
     torch.manual_seed(0)
     return torch.nn.Sequential(
-        torch.nn.Linear(4, 7, bias=bias), torch.nn.Tanh(), torch.nn.Linear(7, 5, bias=bias), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=bias)
+        torch.nn.Linear(4, 7, bias=bias),
+        torch.nn.Tanh(),
+        torch.nn.Linear(7, 5, bias=bias),
+        torch.nn.ReLU(),
+        torch.nn.Linear(5, 3, bias=bias),
     ).double()
 
 
@@ -80,8 +90,12 @@ def test_grand_is_the_norm_of_each_gradient(bias):
     deltas = torch.autograd.grad(F.cross_entropy(hidden, labels, reduction="sum"), outputs)
     got = grand_scores(activations, deltas, bias=bias)
     for i in range(6):
-        gradient = torch.autograd.grad(F.cross_entropy(model(x[i : i + 1]), labels[i : i + 1]), list(model.parameters()))
-        torch.testing.assert_close(got[i], torch.cat([g.flatten() for g in gradient]).norm(), rtol=1e-12, atol=0)
+        gradient = torch.autograd.grad(
+            F.cross_entropy(model(x[i : i + 1]), labels[i : i + 1]), list(model.parameters())
+        )
+        torch.testing.assert_close(
+            got[i], torch.cat([g.flatten() for g in gradient]).norm(), rtol=1e-12, atol=0
+        )
     assert not got.requires_grad
 
 
@@ -94,7 +108,9 @@ def test_grand_of_a_linear_model_is_el2n_times_the_input():
 
 def test_grand_of_tiny_errors_does_not_underflow_in_float32():
     delta = torch.tensor([[1e-30, 1e-30]])
-    torch.testing.assert_close(grand_scores((torch.zeros(1, 3),), (delta,)), delta[:, 0] * 2**0.5, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        grand_scores((torch.zeros(1, 3),), (delta,)), delta[:, 0] * 2**0.5, rtol=1e-6, atol=0
+    )
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
@@ -126,11 +142,23 @@ A, D = torch.ones(4, 2), torch.ones(4, 3)
         (lambda: el2n_scores(LOGITS, LABELS.float()), TypeError, "labels must hold integers"),
         (lambda: el2n_scores(LOGITS, LABELS[:2]), ValueError, r"labels must have shape \(4,\); got \(2,\)"),
         (lambda: el2n_scores(LOGITS, LABELS + 3), ValueError, r"labels must lie in 0..2"),
-        (lambda: grand_scores(A, [D]), TypeError, "activations must be a sequence of tensors, one per layer; got Tensor"),
+        (
+            lambda: grand_scores(A, [D]),
+            TypeError,
+            "activations must be a sequence of tensors, one per layer; got Tensor",
+        ),
         (lambda: grand_scores([], []), ValueError, "one tensor per layer each; got 0 and 0"),
         (lambda: grand_scores([A, A], [D]), ValueError, "one tensor per layer each; got 2 and 1"),
-        (lambda: grand_scores([A, A], [D, D[:2]]), ValueError, r"deltas\[1\] must have 4 rows, as activations\[0\]; got 2"),
-        (lambda: grand_scores([A], [D.double()]), TypeError, r"deltas\[0\] and activations\[0\] must have the same dtype"),
+        (
+            lambda: grand_scores([A, A], [D, D[:2]]),
+            ValueError,
+            r"deltas\[1\] must have 4 rows, as activations\[0\]; got 2",
+        ),
+        (
+            lambda: grand_scores([A], [D.double()]),
+            TypeError,
+            r"deltas\[0\] and activations\[0\] must have the same dtype",
+        ),
         (lambda: grand_scores([A / 0], [D]), ValueError, r"activations\[0\] must be finite"),
         (lambda: grand_scores([A], [D], bias=1), TypeError, "bias must be True or False"),
     ],

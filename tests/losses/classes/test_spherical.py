@@ -15,7 +15,14 @@ from corelib.losses import (
     spherical_loss,
 )
 
-LOSSES = [ZLoss(), ZLoss(a=0.3, b=10.0), ZLoss(a=4.0, b=1.5), TaylorSoftmaxLoss(), SphericalSoftmaxLoss(0.1), SquaredErrorLoss()]
+LOSSES = [
+    ZLoss(),
+    ZLoss(a=0.3, b=10.0),
+    ZLoss(a=4.0, b=1.5),
+    TaylorSoftmaxLoss(),
+    SphericalSoftmaxLoss(0.1),
+    SquaredErrorLoss(),
+]
 NAMES = [repr(loss) for loss in LOSSES]
 
 
@@ -85,7 +92,9 @@ def test_ignored_examples_do_not_count():
 def test_factored_layer_in_mixed_precision(half):
     """Inside of autocast the numbers are those outside; a hidden layer in half precision gets a gradient in it."""
     weight = torch.randn(60, 6, generator=torch.Generator().manual_seed(0))
-    inside, outside = (SphericalLinear(6, 60, weight=weight, dtype=torch.float32, stabilise_every=1) for _ in range(2))
+    inside, outside = (
+        SphericalLinear(6, 60, weight=weight, dtype=torch.float32, stabilise_every=1) for _ in range(2)
+    )
     hidden = torch.randn(8, 6, generator=torch.Generator().manual_seed(1))
     targets = torch.arange(8)
     for _ in range(3):
@@ -117,7 +126,9 @@ def test_z_loss_keeps_its_digits_far_from_zero():
     outputs, targets = batch(dtype=torch.float32)
     moved = outputs * 0.01 + 1000.0  # a float32 of 1000 has steps of 6e-5
     expected = plain(moved.double(), targets, ZLoss())
-    torch.testing.assert_close(spherical_loss(moved, targets, ZLoss(), reduction="none").double(), expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        spherical_loss(moved, targets, ZLoss(), reduction="none").double(), expected, rtol=1e-4, atol=0
+    )
 
 
 def test_euler_identities_of_the_z_loss():
@@ -125,7 +136,9 @@ def test_euler_identities_of_the_z_loss():
     outputs.requires_grad_()
     spherical_loss(outputs, targets, ZLoss(epsilon=0.0)).backward()
     torch.testing.assert_close(outputs.grad.sum(1), torch.zeros(6, dtype=torch.float64), atol=1e-15, rtol=0)
-    torch.testing.assert_close((outputs * outputs.grad).sum(1), torch.zeros(6, dtype=torch.float64), atol=1e-15, rtol=0)
+    torch.testing.assert_close(
+        (outputs * outputs.grad).sum(1), torch.zeros(6, dtype=torch.float64), atol=1e-15, rtol=0
+    )
 
 
 def test_equal_outputs_give_a_finite_loss_and_gradient():
@@ -142,7 +155,9 @@ def train_both(loss, steps, lr, dtype=torch.float64, D=60, d=6, m=8, **options):
     layer = SphericalLinear(d, D, loss, weight=W, dtype=dtype, **options)
     for _ in range(steps):
         hidden = torch.randn(m, d, dtype=dtype, generator=generator).relu()
-        targets = torch.randint(D // 6, (m,), generator=generator)  # few, so that targets repeat within a batch
+        targets = torch.randint(
+            D // 6, (m,), generator=generator
+        )  # few, so that targets repeat within a batch
         h1, h2 = hidden.clone().requires_grad_(), hidden.clone().requires_grad_()
         dense = W.clone().requires_grad_()
         expected = plain(h2 @ dense.T, targets, loss).mean()
@@ -162,7 +177,9 @@ def test_factored_layer_is_the_dense_layer(loss, lr):
     torch.testing.assert_close(layer.weight(), W, rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(layer.Q, W.T @ W, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(layer.column_sum, W.sum(0), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(layer.U @ layer.U_inverse, torch.eye(6, dtype=torch.float64), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        layer.U @ layer.U_inverse, torch.eye(6, dtype=torch.float64), rtol=0, atol=1e-9
+    )
 
 
 def test_float32_layer_stays_close():
@@ -173,19 +190,28 @@ def test_float32_layer_stays_close():
 def test_stabilise_changes_u_and_not_w():
     layer = SphericalLinear(5, 30, generator=torch.Generator().manual_seed(0))
     scale = torch.tensor([1e-3, 0.4, 1.0, 3.0, 1e4], dtype=torch.float64)
-    rotation = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))).Q
+    rotation = torch.linalg.qr(
+        torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ).Q
     layer.U.copy_(rotation * scale @ rotation.T)
     before = layer.weight()
     assert layer.stabilise() == 4
     values = torch.linalg.svdvals(layer.U)
     assert 0.5 <= values.min() and values.max() <= 2
     torch.testing.assert_close(layer.weight(), before, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(layer.U @ layer.U_inverse, torch.eye(5, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        layer.U @ layer.U_inverse, torch.eye(5, dtype=torch.float64), rtol=0, atol=1e-12
+    )
 
 
 def test_upstream_gradient_scales_the_step():
-    (_, W, *_), = train_both(ZLoss(), 1, 0.2)
-    other = SphericalLinear(6, 60, ZLoss(), weight=torch.randn(60, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) / 6**0.5)
+    ((_, W, *_),) = train_both(ZLoss(), 1, 0.2)
+    other = SphericalLinear(
+        6,
+        60,
+        ZLoss(),
+        weight=torch.randn(60, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) / 6**0.5,
+    )
     generator = torch.Generator().manual_seed(1)
     torch.randn(60, 6, dtype=torch.float64, generator=generator)
     hidden = torch.randn(8, 6, dtype=torch.float64, generator=generator).relu().requires_grad_()
@@ -226,19 +252,55 @@ HIDDEN, TARGETS = torch.ones(2, 3, dtype=torch.float64), torch.tensor([0, 9])
         (lambda: SphericalLinear(0, 10), ValueError, "in_features must be at least 1"),
         (lambda: SphericalLinear(3, 1), ValueError, "out_features must be at least 2"),
         (lambda: SphericalLinear(3, 10, loss="z"), TypeError, "loss must be a SphericalLoss"),
-        (lambda: SphericalLinear(3, 10, dtype=torch.float16), TypeError, "dtype must be torch.float32 or torch.float64"),
-        (lambda: SphericalLinear(3, 10, weight=torch.ones(3, 10).double()), ValueError, r"weight must have shape \(10, 3\)"),
-        (lambda: SphericalLinear(3, 10, weight=torch.ones(10, 3)), TypeError, "weight must have the layer's dtype"),
-        (lambda: SphericalLinear(3, 10)(HIDDEN.float(), TARGETS), TypeError, "hidden and the layer must have the same dtype"),
+        (
+            lambda: SphericalLinear(3, 10, dtype=torch.float16),
+            TypeError,
+            "dtype must be torch.float32 or torch.float64",
+        ),
+        (
+            lambda: SphericalLinear(3, 10, weight=torch.ones(3, 10).double()),
+            ValueError,
+            r"weight must have shape \(10, 3\)",
+        ),
+        (
+            lambda: SphericalLinear(3, 10, weight=torch.ones(10, 3)),
+            TypeError,
+            "weight must have the layer's dtype",
+        ),
+        (
+            lambda: SphericalLinear(3, 10)(HIDDEN.float(), TARGETS),
+            TypeError,
+            "hidden and the layer must have the same dtype",
+        ),
         (lambda: SphericalLinear(4, 10)(HIDDEN, TARGETS), ValueError, "hidden must have 4 columns"),
         (lambda: SphericalLinear(3, 9)(HIDDEN, TARGETS), ValueError, r"targets must lie in 0..8; got 0..9"),
         (lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS[:1]), ValueError, r"targets must have shape \(2,\)"),
-        (lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS.float()), TypeError, "targets must hold integers; got float32"),
-        (lambda: SphericalLinear(3, 10)(HIDDEN[:0], TARGETS[:0]), ValueError, "hidden must have at least one row"),
+        (
+            lambda: SphericalLinear(3, 10)(HIDDEN, TARGETS.float()),
+            TypeError,
+            "targets must hold integers; got float32",
+        ),
+        (
+            lambda: SphericalLinear(3, 10)(HIDDEN[:0], TARGETS[:0]),
+            ValueError,
+            "hidden must have at least one row",
+        ),
         (lambda: SphericalLinear(3, 10)(HIDDEN * float("nan"), TARGETS), ValueError, "hidden must be finite"),
-        (lambda: spherical_loss(HIDDEN[:, :1], TARGETS, ZLoss()), ValueError, "outputs must have at least 2 classes"),
-        (lambda: spherical_loss(HIDDEN, torch.tensor([0, -1]), ZLoss()), ValueError, "targets must lie in 0..2; got -1..0"),
-        (lambda: spherical_loss(HIDDEN, torch.tensor([0, 1]), ZLoss(), reduction="max"), ValueError, "reduction must be one of"),
+        (
+            lambda: spherical_loss(HIDDEN[:, :1], TARGETS, ZLoss()),
+            ValueError,
+            "outputs must have at least 2 classes",
+        ),
+        (
+            lambda: spherical_loss(HIDDEN, torch.tensor([0, -1]), ZLoss()),
+            ValueError,
+            "targets must lie in 0..2; got -1..0",
+        ),
+        (
+            lambda: spherical_loss(HIDDEN, torch.tensor([0, 1]), ZLoss(), reduction="max"),
+            ValueError,
+            "reduction must be one of",
+        ),
         (lambda: ZLoss(a=0), ValueError, "a must be greater than 0"),
         (lambda: ZLoss(b=float("inf")), ValueError, "b must be finite"),
         (lambda: SphericalSoftmaxLoss(0), ValueError, "epsilon must be greater than 0"),

@@ -84,7 +84,9 @@ def test_peer(measure, reduction):
 def test_gradcheck(measure, power):
     x, y = batch(9, 3, 3)
     x.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: contrastive_loss(x, y, 0.4, 1.3, distance=measure, power=power), x)
+    assert torch.autograd.gradcheck(
+        lambda x: contrastive_loss(x, y, 0.4, 1.3, distance=measure, power=power), x
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -96,7 +98,9 @@ def test_near_duplicates_far_from_the_origin_keep_their_distance(dtype):
     actual = (x[1] - x[0]).norm().item()
     assert loss.item() == pytest.approx(2 * step - actual, rel=1e-6)
     loss.backward()
-    torch.testing.assert_close(x.grad, torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=dtype), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        x.grad, torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=dtype), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_hadsell_by_hand():
@@ -147,7 +151,11 @@ X, Y = batch(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: contrastive_loss(X[:0], Y[:0]), ValueError, "embeddings must have at least one row and one column"),
+        (
+            lambda: contrastive_loss(X[:0], Y[:0]),
+            ValueError,
+            "embeddings must have at least one row and one column",
+        ),
         (lambda: contrastive_loss(X[0], Y), ValueError, "embeddings must be 2-dimensional"),
         (lambda: contrastive_loss(X * math.nan, Y), ValueError, "embeddings must be finite"),
         (lambda: contrastive_loss(X * 1e200, Y), ValueError, "embeddings must not exceed 1e\\+140"),

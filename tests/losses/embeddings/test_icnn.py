@@ -22,7 +22,9 @@ def steps(x, y, k=4, candidates=None, targets=None, target_labels=None):
 
     same, different, share, others = [], [], [], []
     for i in range(len(x)):
-        ranked = sorted((j for j in range(len(t)) if not (itself and i == j)), key=lambda j: distance(i, j).item())
+        ranked = sorted(
+            (j for j in range(len(t)) if not (itself and i == j)), key=lambda j: distance(i, j).item()
+        )
         beyond = [j for j in ranked[:candidates] if ty[j] != y[i]]
         nearest = distance(i, beyond[0]) if beyond else math.inf
         e = [distance(i, j) / (nearest + 1e-7) for j in ranked[:k]]
@@ -174,8 +176,16 @@ X, Y = batch(6, 2)
         ((X, Y, 0), ValueError, "k must be at least 1"),
         ((X, Y, 2, {"candidates": 1}), ValueError, "candidates must be at least k, 2; got 1"),
         ((X, Y, 2, {"targets": X}), ValueError, "targets and target_labels must be given together"),
-        ((X, Y, 2, {"targets": X[:, :1], "target_labels": Y}), ValueError, "targets must have as many columns"),
-        ((X, Y, 2, {"targets": X.float(), "target_labels": Y}), TypeError, "embeddings and targets must have the same"),
+        (
+            (X, Y, 2, {"targets": X[:, :1], "target_labels": Y}),
+            ValueError,
+            "targets must have as many columns",
+        ),
+        (
+            (X, Y, 2, {"targets": X.float(), "target_labels": Y}),
+            TypeError,
+            "embeddings and targets must have the same",
+        ),
         ((X, Y, 2, {"targets": X, "target_labels": Y[1:]}), ValueError, "target_labels must have shape"),
         ((X, Y, 2, {"targets": X * math.inf, "target_labels": Y}), ValueError, "targets must be finite"),
     ],

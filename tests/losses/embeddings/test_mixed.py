@@ -43,7 +43,11 @@ def similarities(x, y, share, pairs, hardest=None, normalize=True):
     """Of each anchor to its mixes, each formed as a vector."""
     for i, positives, negatives in partners(y):
         ranked = sorted(negatives, key=lambda j: -(x[i] @ x[j]).item())[:hardest]
-        mixes = [share * x[p] + (1 - share) * x[n] for p in (positives if pairs == PAIRS[0] else [i]) for n in ranked]
+        mixes = [
+            share * x[p] + (1 - share) * x[n]
+            for p in (positives if pairs == PAIRS[0] else [i])
+            for n in ranked
+        ]
         mixes = [v / v.norm() for v in mixes] if normalize else mixes
         yield torch.stack([x[i] @ v for v in mixes]) if mixes else x.new_zeros(0)
 
@@ -126,7 +130,9 @@ def test_slope_of_the_contrastive_loss():
     for share in (0.2, 0.5, 0.8):
         weight = torch.full_like(s, share)
         (slope,) = torch.autograd.grad(loss(s, weight, 1 - weight).sum(), s)
-        torch.testing.assert_close(slope, -share + (1 - share) * (s.detach() > 0.5).double(), rtol=1e-12, atol=0)
+        torch.testing.assert_close(
+            slope, -share + (1 - share) * (s.detach() > 0.5).double(), rtol=1e-12, atol=0
+        )
 
 
 def test_when_a_mix_is_a_positive_of_multi_similarity():
@@ -191,7 +197,11 @@ X, Y = unit(4)[0], torch.tensor([0, 0, 1, 1])
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: mixed_pair_loss(X[:0], Y[:0], 0.5), ValueError, "embeddings must have at least one row and one column"),
+        (
+            lambda: mixed_pair_loss(X[:0], Y[:0], 0.5),
+            ValueError,
+            "embeddings must have at least one row and one column",
+        ),
         (lambda: mixed_pair_loss(X, Y[:3], 0.5), ValueError, "labels must have shape"),
         (lambda: mixed_pair_loss(X, Y, 1.5), ValueError, "mix must lie in 0..1; got 1.5"),
         (lambda: mixed_pair_loss(X, Y, math.nan), ValueError, "mix must be finite"),

@@ -384,8 +384,13 @@ def test_operators_are_registered_properly(backend):
     torch.library.opcheck(operator, (x.requires_grad_(), y, None, None, *rule, True, False))
     torch.library.opcheck(operator, (x, y, x.detach()[:5], y[:5], *rule, True, False))
     q, k = batch(9)[0].requires_grad_(), batch(9, seed=1)[0].requires_grad_()
-    torch.library.opcheck(torch.ops.corelib.info_nce.default, (q, k, *(None,) * 6, 0.1, True, 0.0, 0.0, True, True, True, False))
-    torch.library.opcheck(torch.ops.corelib.info_nce.default, (q, k[:4], None, y % 4, *(None,) * 4, 0.1, False, 1.0, 0.5, False, True, True, False))
+    torch.library.opcheck(
+        torch.ops.corelib.info_nce.default, (q, k, *(None,) * 6, 0.1, True, 0.0, 0.0, True, True, True, False)
+    )
+    torch.library.opcheck(
+        torch.ops.corelib.info_nce.default,
+        (q, k[:4], None, y % 4, *(None,) * 4, 0.1, False, 1.0, 0.5, False, True, True, False),
+    )
 
 
 def test_torch_compile_sees_one_graph(loss):

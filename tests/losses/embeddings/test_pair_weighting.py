@@ -60,7 +60,9 @@ def of_anchor(loss, pos, neg):
 
 def loop(x, y, loss):
     s = x @ x.T
-    return torch.stack([of_anchor(loss, s[i, positives], s[i, negatives]) for i, positives, negatives in partners(y)])
+    return torch.stack(
+        [of_anchor(loss, s[i, positives], s[i, negatives]) for i, positives, negatives in partners(y)]
+    )
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
@@ -179,7 +181,10 @@ def test_parameters_of_a_loss_of_yours_learn(strips):
 def test_steep_slopes_do_not_overflow():
     x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], requires_grad=True)
     y = torch.tensor([0, 0, 1])
-    for loss, last in ((MultiSimilarityPairs(500.0, 5000.0), 0.5), (BinomialDeviancePairs(500.0, 5000.0), 0.25)):
+    for loss, last in (
+        (MultiSimilarityPairs(500.0, 5000.0), 0.5),
+        (BinomialDeviancePairs(500.0, 5000.0), 0.25),
+    ):
         value = pair_based_loss(x, y, loss, reduction="none")
         torch.testing.assert_close(value, torch.tensor([2.0, 1.5, last]))
         (gradient,) = torch.autograd.grad(value.sum(), x)
@@ -220,11 +225,23 @@ X, Y = unit(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: pair_based_loss(X[:0], Y[:0], LOSSES[0]), ValueError, "embeddings must have at least one row and one column"),
+        (
+            lambda: pair_based_loss(X[:0], Y[:0], LOSSES[0]),
+            ValueError,
+            "embeddings must have at least one row and one column",
+        ),
         (lambda: pair_based_loss(X, Y, "contrastive"), TypeError, "loss must be callable; got str"),
-        (lambda: pair_based_loss(X, Y, lambda s, p, n: s), ValueError, r"loss must return .* shape \(4,\); got \(4, 4\)"),
+        (
+            lambda: pair_based_loss(X, Y, lambda s, p, n: s),
+            ValueError,
+            r"loss must return .* shape \(4,\); got \(4, 4\)",
+        ),
         (lambda: pair_based_loss(X, Y, lambda s, p, n: 1.0), ValueError, "loss must return .* got float"),
-        (lambda: pair_based_loss(X, Y, lambda s, p, n: s.sum(1) / 0), ValueError, "embeddings must be small enough"),
+        (
+            lambda: pair_based_loss(X, Y, lambda s, p, n: s.sum(1) / 0),
+            ValueError,
+            "embeddings must be small enough",
+        ),
         (lambda: pair_based_loss(X, Y, LOSSES[0], reduction="max"), ValueError, "reduction must be one of"),
         (lambda: pair_weights(X[:, :3], Y, LOSSES[0]), ValueError, "similarity must be square"),
         (lambda: pair_weights(X @ X.T, Y.double(), LOSSES[0]), TypeError, "labels must hold integers"),

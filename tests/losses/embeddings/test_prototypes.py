@@ -43,8 +43,16 @@ def test_class_means_add_in_float64():
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_value_and_gradients_equal_the_loop(strips, reduction):
     q, c, y = episode()
-    close(lambda q: proto_triplet_loss(q, c, y, 0.4, reduction=reduction), lambda q: loop(q, c, y, 0.4, reduction), q)
-    close(lambda c: proto_triplet_loss(q, c, y, 0.4, reduction=reduction), lambda c: loop(q, c, y, 0.4, reduction), c)
+    close(
+        lambda q: proto_triplet_loss(q, c, y, 0.4, reduction=reduction),
+        lambda q: loop(q, c, y, 0.4, reduction),
+        q,
+    )
+    close(
+        lambda c: proto_triplet_loss(q, c, y, 0.4, reduction=reduction),
+        lambda c: loop(q, c, y, 0.4, reduction),
+        c,
+    )
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 12), classes=st.integers(2, 6), margin=st.floats(-1, 2))
@@ -103,16 +111,36 @@ X, L = batch(4)[0], torch.tensor([0, 0, 1, 2])
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: class_means(X[:0], L[:0]), ValueError, "embeddings must have at least one row and one column"),
+        (
+            lambda: class_means(X[:0], L[:0]),
+            ValueError,
+            "embeddings must have at least one row and one column",
+        ),
         (lambda: class_means(X, L.double()), TypeError, "labels must hold integers"),
         (lambda: class_means(X, L - 1), ValueError, r"labels must lie in 0\.\.1; got -1\.\.1"),
         (lambda: class_means(X, L, 2), ValueError, r"labels must lie in 0\.\.1; got 0\.\.2"),
-        (lambda: class_means(X, L, 4), ValueError, "labels must give each class a row; class 3 of 0..3 has none"),
-        (lambda: class_means(X, L * 10**15), ValueError, "labels must give each of the 2000000000000001 classes a row"),
+        (
+            lambda: class_means(X, L, 4),
+            ValueError,
+            "labels must give each class a row; class 3 of 0..3 has none",
+        ),
+        (
+            lambda: class_means(X, L * 10**15),
+            ValueError,
+            "labels must give each of the 2000000000000001 classes a row",
+        ),
         (lambda: class_means(X, L, 0), ValueError, "classes must be at least 1"),
         (lambda: class_means(X * math.nan, L), ValueError, "embeddings must be finite"),
-        (lambda: proto_triplet_loss(Q[:0], C, Y[:0]), ValueError, "queries must have at least one row and one column"),
-        (lambda: proto_triplet_loss(Q, C.float(), Y), TypeError, "queries and prototypes must have the same dtype"),
+        (
+            lambda: proto_triplet_loss(Q[:0], C, Y[:0]),
+            ValueError,
+            "queries must have at least one row and one column",
+        ),
+        (
+            lambda: proto_triplet_loss(Q, C.float(), Y),
+            TypeError,
+            "queries and prototypes must have the same dtype",
+        ),
         (lambda: proto_triplet_loss(Q, C[:, :1], Y), ValueError, "the same number of columns; got 2 and 1"),
         (lambda: proto_triplet_loss(Q, C[:1], Y * 0), ValueError, "prototypes must have at least 2 rows"),
         (lambda: proto_triplet_loss(Q, C, Y + 1), ValueError, r"labels must lie in 0\.\.2"),

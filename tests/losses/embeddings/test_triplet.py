@@ -30,7 +30,9 @@ def chosen(d, i, positives, negatives, mining):
     pairs = []
     for p in positives:
         farther = [n for n in negatives if d[i, n] > d[i, p]]
-        pairs.append((p, min(farther, key=lambda n: d[i, n]) if farther else max(negatives, key=lambda n: d[i, n])))
+        pairs.append(
+            (p, min(farther, key=lambda n: d[i, n]) if farther else max(negatives, key=lambda n: d[i, n]))
+        )
     return pairs
 
 
@@ -38,7 +40,9 @@ def loop(x, y, margin, mining, measure, reduction):
     d = distances(x, measure)
     anchors, costs = [], []
     for i, positives, negatives in partners(y):
-        own = [(d[i, p] - d[i, n] + margin).clamp_min(0) for p, n in chosen(d, i, positives, negatives, mining)]
+        own = [
+            (d[i, p] - d[i, n] + margin).clamp_min(0) for p, n in chosen(d, i, positives, negatives, mining)
+        ]
         anchors.append(sum(own, torch.zeros((), dtype=x.dtype)))
         costs += own
     if reduction == "none":
@@ -104,7 +108,10 @@ def test_peer(measure, reduction):
 def test_hardest_triplets_are_those_of_the_peer():
     x, y = batch(30, 5, 5)
     distance = LpDistance(normalize_embeddings=False)
-    miner, peer = BatchHardMiner(distance=distance), TripletMarginLoss(0.2, distance=distance, reducer=MeanReducer())
+    miner, peer = (
+        BatchHardMiner(distance=distance),
+        TripletMarginLoss(0.2, distance=distance, reducer=MeanReducer()),
+    )
     close(lambda x: triplet_loss(x, y, 0.2, mining="hard"), lambda x: peer(x, y, miner(x, y)), x, rtol=1e-6)
 
 
@@ -165,7 +172,11 @@ X, Y = batch(4)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: triplet_loss(X[:0], Y[:0]), ValueError, "embeddings must have at least one row and one column"),
+        (
+            lambda: triplet_loss(X[:0], Y[:0]),
+            ValueError,
+            "embeddings must have at least one row and one column",
+        ),
         (lambda: triplet_loss(X * math.inf, Y), ValueError, "embeddings must be finite"),
         (lambda: triplet_loss(X, Y.double()), TypeError, "labels must hold integers"),
         (lambda: triplet_loss(X, Y, math.nan), ValueError, "margin must be finite"),

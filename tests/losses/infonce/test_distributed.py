@@ -89,7 +89,9 @@ dist.destroy_process_group()
 def part(n, m, seed, *, hard=0, ids=False):
     generator = torch.Generator().manual_seed(seed)
     made = {
-        name: torch.nn.functional.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
+        name: torch.nn.functional.normalize(
+            torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1
+        )
         for name, shape in (("queries", (n, 5)), ("keys", (m, 5)), ("hard_negatives", (n, hard, 5)))
         if 0 not in shape
     }
@@ -109,7 +111,10 @@ def results(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gloo")
     torch.save(CASES, folder / "cases.pt")
     command = [sys.executable, "-W", "error", "-c", WORKER, str(folder)]
-    workers = [subprocess.Popen([*command, str(rank), request.param], stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
+    workers = [
+        subprocess.Popen([*command, str(rank), request.param], stderr=subprocess.PIPE, text=True)
+        for rank in (0, 1)
+    ]
     try:
         errors = [worker.communicate(timeout=60)[1] for worker in workers]
     finally:
@@ -187,7 +192,10 @@ def test_no_second_derivative(results):
         ("temperature", ["all ranks must agree on temperature; got 0.1, 1.1"] * 2),
         ("key_ids", ["all ranks must agree on key_ids; got False, True"] * 2),
         ("gradient", ["all ranks must agree on gradient; got ddp, sum"] * 2),
-        ("other", ["queries must be finite", "rank 0 of the group refused its arguments: queries must be finite"]),
+        (
+            "other",
+            ["queries must be finite", "rank 0 of the group refused its arguments: queries must be finite"],
+        ),
     ],
 )
 def test_every_process_refuses(results, name, messages):
@@ -196,5 +204,7 @@ def test_every_process_refuses(results, name, messages):
 
 
 def test_refuses_without_a_group():
-    with pytest.raises(RuntimeError, match="torch.distributed is not initialised: call .*init_process_group first"):
+    with pytest.raises(
+        RuntimeError, match="torch.distributed is not initialised: call .*init_process_group first"
+    ):
         distributed_info_nce(torch.eye(2), torch.eye(2))

@@ -43,7 +43,19 @@ def negatives_of(own, key_ids=None, mask=None, hard=0):
     return keep
 
 
-def dense(queries, keys, own, keep, temperature=0.05, hard_negatives=None, *, beta=0.0, gamma=0.0, detach=True, weight=1.0):
+def dense(
+    queries,
+    keys,
+    own,
+    keep,
+    temperature=0.05,
+    hard_negatives=None,
+    *,
+    beta=0.0,
+    gamma=0.0,
+    detach=True,
+    weight=1.0,
+):
     """The formulas as they stand, with weight matrices, in float64 autograd."""
     q, k = queries.double(), keys.double()
     s = q @ k.T
@@ -126,7 +138,9 @@ def test_hard_negatives_of_all_queries_are_further_keys():
     assert info_nce(q, k[:N], hard_negatives=h) < shared
 
 
-@pytest.mark.parametrize("options", [{}, {"beta": 3.0}, {"beta": -30.0}, {"gamma": 0.5}, {"gamma": 0.5, "detach": False}])
+@pytest.mark.parametrize(
+    "options", [{}, {"beta": 3.0}, {"beta": -30.0}, {"gamma": 0.5}, {"gamma": 0.5, "detach": False}]
+)
 def test_queries_without_negatives_add_nothing(backend, options):
     (q, k, _), *_ = data()
     mask = torch.zeros(N, M, dtype=torch.bool)
@@ -179,7 +193,8 @@ def test_ratio_of_the_two_focal_gradients(seed, gamma):
     """1 - gamma * pi * log(pi) / (1 - pi), query by query, in the same direction."""
     q, k = unit(1, D, seed=seed).requires_grad_(), unit(7, D, seed=seed + 1)
     kept, through = (
-        torch.autograd.grad(weighted_info_nce(q, k, 0.3, gamma=gamma, detach=detach), q)[0] for detach in (True, False)
+        torch.autograd.grad(weighted_info_nce(q, k, 0.3, gamma=gamma, detach=detach), q)[0]
+        for detach in (True, False)
     )
     log_pi = -info_nce(q, k, 0.3).detach()
     ratio = 1 - gamma * log_pi.exp() * log_pi / -torch.expm1(log_pi)
@@ -262,14 +277,20 @@ VARIANTS = {
         q, k, 0.3, key_ids=torch.arange(9) % 5, mask=torch.eye(7, 9, dtype=torch.bool).roll(2, 1)
     ),
     "hard negatives": lambda q, k, h: info_nce(q, k, 0.3, hard_negatives=h),
-    "symmetric": lambda q, k, h: info_nce(q, k, 0.3, hard_negatives=h, symmetric=True, key_ids=torch.arange(9) % 5),
+    "symmetric": lambda q, k, h: info_nce(
+        q, k, 0.3, hard_negatives=h, symmetric=True, key_ids=torch.arange(9) % 5
+    ),
     "focal": lambda q, k, h: weighted_info_nce(q, k, 0.3, gamma=0.7, detach=False, hard_negatives=h),
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradcheck(backend, variant):
-    leaves = [unit(7, 3).requires_grad_(), unit(9, 3, seed=1).requires_grad_(), unit(7, 2, 3, seed=2).requires_grad_()]
+    leaves = [
+        unit(7, 3).requires_grad_(),
+        unit(9, 3, seed=1).requires_grad_(),
+        unit(7, 2, 3, seed=2).requires_grad_(),
+    ]
     assert torch.autograd.gradcheck(VARIANTS[variant], leaves)
 
 
@@ -323,19 +344,43 @@ X = torch.eye(4, 3)
     ("kwargs", "error", "message"),
     [
         ({"hard_negatives": X}, ValueError, r"hard_negatives must be 3-dimensional; got shape \(4, 3\)"),
-        ({"hard_negatives": X[:, None].double()}, TypeError, "queries and hard_negatives must have the same dtype"),
-        ({"hard_negatives": X[:3, None]}, ValueError, r"hard_negatives must have shape \(4, h, 3\) .* got \(3, 1, 3\)"),
-        ({"hard_negatives": X[:, None, :2]}, ValueError, r"hard_negatives must have shape .* got \(4, 1, 2\)"),
-        ({"hard_negatives": X[:, None][:, :0]}, ValueError, r"hard_negatives must have shape .* got \(4, 0, 3\)"),
+        (
+            {"hard_negatives": X[:, None].double()},
+            TypeError,
+            "queries and hard_negatives must have the same dtype",
+        ),
+        (
+            {"hard_negatives": X[:3, None]},
+            ValueError,
+            r"hard_negatives must have shape \(4, h, 3\) .* got \(3, 1, 3\)",
+        ),
+        (
+            {"hard_negatives": X[:, None, :2]},
+            ValueError,
+            r"hard_negatives must have shape .* got \(4, 1, 2\)",
+        ),
+        (
+            {"hard_negatives": X[:, None][:, :0]},
+            ValueError,
+            r"hard_negatives must have shape .* got \(4, 0, 3\)",
+        ),
         ({"hard_negatives": X[:, None] / 0}, ValueError, "hard_negatives must be finite"),
-        ({"hard_negatives": X[:, None] * 3e38}, ValueError, "queries, keys and hard_negatives must be small enough"),
+        (
+            {"hard_negatives": X[:, None] * 3e38},
+            ValueError,
+            "queries, keys and hard_negatives must be small enough",
+        ),
         ({"key_ids": [0, 1, 2, 3]}, TypeError, "key_ids must be a torch.Tensor or a numpy.ndarray; got list"),
         ({"key_ids": torch.zeros(4)}, TypeError, "key_ids must hold integers; got float32"),
         ({"key_ids": torch.arange(3)}, ValueError, r"key_ids must have shape \(4,\); got \(3,\)"),
         ({"key_ids": torch.arange(4).to("meta")}, ValueError, "key_ids and keys must be on the same device"),
         ({"mask": torch.zeros(4, 4)}, TypeError, "mask must be bool; got float32"),
         ({"mask": torch.zeros(4, 3) > 0}, ValueError, r"mask must have shape \(4, 4\); got \(4, 3\)"),
-        ({"mask": (torch.zeros(4, 4) > 0).to("meta")}, ValueError, "mask and queries must be on the same device"),
+        (
+            {"mask": (torch.zeros(4, 4) > 0).to("meta")},
+            ValueError,
+            "mask and queries must be on the same device",
+        ),
         ({"mask": 1}, TypeError, "mask must be a torch.Tensor or a numpy.ndarray; got int"),
     ],
 )

@@ -22,7 +22,9 @@ def by_hand(q, k, prefixes, temperature, weights, normalize):
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize(("prefixes", "weights"), [((2, 5, 8), (0.1, 0.3, 1.0)), ([3], None), (range(1, 9), None)])
+@pytest.mark.parametrize(
+    ("prefixes", "weights"), [((2, 5, 8), (0.1, 0.3, 1.0)), ([3], None), (range(1, 9), None)]
+)
 def test_sum_over_prefixes(prefixes, weights, normalize):
     q, k = Q.clone().requires_grad_(), K.clone().requires_grad_()
     value = matryoshka_info_nce(q, k, prefixes, 0.4, weights=weights, normalize=normalize)
@@ -66,7 +68,11 @@ def test_options_reach_info_nce():
         ({"prefixes": (0, 9)}, ValueError, r"prefixes\[0\] must be at least 1; got 0"),
         ({"prefixes": (4, 8), "weights": (1.0,)}, ValueError, "weights must be 2 numbers of at least 0"),
         ({"prefixes": (4, 8), "weights": (1.0, -1)}, ValueError, "weights must be 2 numbers of at least 0"),
-        ({"prefixes": (4, 8), "weights": 1.0}, TypeError, "weights must be a sequence of real numbers; got float"),
+        (
+            {"prefixes": (4, 8), "weights": 1.0},
+            TypeError,
+            "weights must be a sequence of real numbers; got float",
+        ),
         ({"prefixes": (8,), "normalize": 1}, TypeError, "normalize must be True or False; got int"),
     ],
 )

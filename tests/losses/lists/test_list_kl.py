@@ -84,15 +84,47 @@ MASK = torch.ones(5, 7, dtype=torch.bool)
         (lambda: list_kl_loss(SCORES[0], TEACHER[0]), ValueError, "scores must be 2-dimensional"),
         (lambda: list_kl_loss(SCORES[:0], TEACHER[:0]), ValueError, "scores must not be empty"),
         (lambda: list_kl_loss(SCORES / 0, TEACHER), ValueError, "scores must be finite"),
-        (lambda: list_kl_loss(SCORES, TEACHER.float()), TypeError, "scores and teacher must have the same dtype"),
-        (lambda: list_kl_loss(SCORES, TEACHER[:, :2]), ValueError, r"teacher must have the shape of scores, \(5, 7\); got \(5, 2\)"),
-        (lambda: list_kl_loss(SCORES, TEACHER.clone().requires_grad_()), ValueError, "teacher must not require a gradient"),
-        (lambda: list_kl_loss(SCORES, TEACHER, temperature=0.0), ValueError, "temperature must be greater than 0"),
-        (lambda: list_kl_loss(SCORES.float(), TEACHER.float(), temperature=1e-44), ValueError, "scores / temperature must be finite"),
-        (lambda: list_kl_loss(SCORES, TEACHER, teacher_temperature=-1), ValueError, "teacher_temperature must be greater than 0"),
+        (
+            lambda: list_kl_loss(SCORES, TEACHER.float()),
+            TypeError,
+            "scores and teacher must have the same dtype",
+        ),
+        (
+            lambda: list_kl_loss(SCORES, TEACHER[:, :2]),
+            ValueError,
+            r"teacher must have the shape of scores, \(5, 7\); got \(5, 2\)",
+        ),
+        (
+            lambda: list_kl_loss(SCORES, TEACHER.clone().requires_grad_()),
+            ValueError,
+            "teacher must not require a gradient",
+        ),
+        (
+            lambda: list_kl_loss(SCORES, TEACHER, temperature=0.0),
+            ValueError,
+            "temperature must be greater than 0",
+        ),
+        (
+            lambda: list_kl_loss(SCORES.float(), TEACHER.float(), temperature=1e-44),
+            ValueError,
+            "scores / temperature must be finite",
+        ),
+        (
+            lambda: list_kl_loss(SCORES, TEACHER, teacher_temperature=-1),
+            ValueError,
+            "teacher_temperature must be greater than 0",
+        ),
         (lambda: list_kl_loss(SCORES, TEACHER, mask=MASK.int()), TypeError, "mask must be bool; got int32"),
-        (lambda: list_kl_loss(SCORES, TEACHER, mask=MASK[:, :3]), ValueError, r"mask must have shape \(\d, \d\); got \(\d, 3\)"),
-        (lambda: list_kl_loss(SCORES, TEACHER, reduction="batchmean"), ValueError, "reduction must be one of"),
+        (
+            lambda: list_kl_loss(SCORES, TEACHER, mask=MASK[:, :3]),
+            ValueError,
+            r"mask must have shape \(\d, \d\); got \(\d, 3\)",
+        ),
+        (
+            lambda: list_kl_loss(SCORES, TEACHER, reduction="batchmean"),
+            ValueError,
+            "reduction must be one of",
+        ),
     ],
 )
 def test_refusals_name_the_argument(call, error, message):

@@ -53,7 +53,13 @@ def test_groups_agree_with_loops_over_pairs(constraint, beta):
     pos, neg = random(10, 0).requires_grad_(), random(11, 1).requires_grad_()
     upstream = torch.tensor([1.0, 2.0, -1.0, 3.0, 0.5], dtype=torch.float64)
     got = set_contrast_loss(
-        pos, neg, pos_indptr=ragged(p_sizes), neg_indptr=ragged(n_sizes), constraint=constraint, beta=beta, reduction="none"
+        pos,
+        neg,
+        pos_indptr=ragged(p_sizes),
+        neg_indptr=ragged(n_sizes),
+        constraint=constraint,
+        beta=beta,
+        reduction="none",
     )
     groups = zip(pos.split(p_sizes), neg.split(n_sizes))
     expected = torch.stack([pairs(p, n, constraint, beta) for p, n in groups])
@@ -73,7 +79,9 @@ def test_gradcheck(constraint, beta):
     neg = random(5, 4)
     pos = random(3, 3).requires_grad_()
     assert torch.autograd.gradcheck(lambda p: set_contrast_loss(p, neg, constraint=constraint, **indptr), pos)
-    assert torch.autograd.gradgradcheck(lambda p: set_contrast_loss(p, neg, constraint=constraint, **indptr), pos)
+    assert torch.autograd.gradgradcheck(
+        lambda p: set_contrast_loss(p, neg, constraint=constraint, **indptr), pos
+    )
 
 
 @pytest.mark.parametrize("beta", [0.05, 0.5, 3.0])
@@ -127,8 +135,8 @@ def test_ordered_contrast_agrees_with_loops_over_pairs(sizes, seed):
     expected = torch.stack([ordered_pairs(s, r) for s, r in zip(scores.split(sizes), rank.split(sizes))])
     torch.testing.assert_close(got, expected, rtol=1e-13, atol=1e-13)
     upstream = random(len(sizes), 1)
-    ours, = torch.autograd.grad((got * upstream).sum(), scores)
-    theirs, = torch.autograd.grad((expected * upstream).sum(), scores)
+    (ours,) = torch.autograd.grad((got * upstream).sum(), scores)
+    (theirs,) = torch.autograd.grad((expected * upstream).sum(), scores)
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
@@ -137,13 +145,17 @@ def test_ordered_contrast_of_a_long_list():
     s = scores[rank.argsort()]
     expected = torch.triu((s[None] - s[:, None]).exp(), 1).sum().log1p()
     torch.testing.assert_close(ordered_contrast_loss(scores, rank), expected, rtol=1e-12, atol=0)
-    assert torch.autograd.gradcheck(lambda x: ordered_contrast_loss(x, rank[:40]), scores[:40].clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda x: ordered_contrast_loss(x, rank[:40]), scores[:40].clone().requires_grad_()
+    )
 
 
 def test_two_ranks_are_the_set_contrast():
     pos, neg = random(5, 7), random(4, 8)
     rank = torch.tensor([1] * 5 + [2] * 4)
-    torch.testing.assert_close(ordered_contrast_loss(torch.cat([pos, neg]), rank), set_contrast_loss(pos, neg))
+    torch.testing.assert_close(
+        ordered_contrast_loss(torch.cat([pos, neg]), rank), set_contrast_loss(pos, neg)
+    )
 
 
 def test_ordered_contrast_at_the_extremes():
@@ -163,7 +175,9 @@ def test_a_single_rank_is_no_comparison():
 def test_numpy_in_numpy_out():
     pos, neg = np.arange(6, dtype=np.float32)[::2], np.ones(2, dtype=np.float32)
     pos.setflags(write=False)
-    losses = set_contrast_loss(pos, neg, pos_indptr=np.array([0, 1, 3]), neg_indptr=np.array([0, 1, 2]), reduction="none")
+    losses = set_contrast_loss(
+        pos, neg, pos_indptr=np.array([0, 1, 3]), neg_indptr=np.array([0, 1, 2]), reduction="none"
+    )
     assert losses.dtype == np.float32
     np.testing.assert_allclose(losses, np.log1p([np.e, np.exp(-1) + np.exp(-3)]), rtol=1e-6)
     assert isinstance(ordered_contrast_loss(pos, np.array([3, 2, 1])), float)
@@ -181,20 +195,52 @@ RANK = torch.tensor([1, 2, 3])
         (lambda: set_contrast_loss(P / 0, N), ValueError, "pos must be finite"),
         (lambda: set_contrast_loss(P, N[None]), ValueError, "neg must be 1-dimensional"),
         (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3])), ValueError, "must be given together"),
-        (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]), neg_indptr=ragged([1, 1])), ValueError, "same length; got 2 and 3"),
-        (lambda: set_contrast_loss(P, N, pos_indptr=ragged([2]), neg_indptr=ragged([2])), ValueError, "pos_indptr must run from 0 to the length of pos, 3; got 0..2"),
-        (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]), neg_indptr=torch.tensor([0, 2, 1, 2])), ValueError, "neg_indptr must not fall; it does after entry 1"),
-        (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]), neg_indptr=torch.tensor([0])), ValueError, "neg_indptr must be 1-dimensional with at least 2 entries"),
-        (lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]).float(), neg_indptr=ragged([2])), TypeError, "pos_indptr must hold integers; got float32"),
+        (
+            lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]), neg_indptr=ragged([1, 1])),
+            ValueError,
+            "same length; got 2 and 3",
+        ),
+        (
+            lambda: set_contrast_loss(P, N, pos_indptr=ragged([2]), neg_indptr=ragged([2])),
+            ValueError,
+            "pos_indptr must run from 0 to the length of pos, 3; got 0..2",
+        ),
+        (
+            lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]), neg_indptr=torch.tensor([0, 2, 1, 2])),
+            ValueError,
+            "neg_indptr must not fall; it does after entry 1",
+        ),
+        (
+            lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]), neg_indptr=torch.tensor([0])),
+            ValueError,
+            "neg_indptr must be 1-dimensional with at least 2 entries",
+        ),
+        (
+            lambda: set_contrast_loss(P, N, pos_indptr=ragged([3]).float(), neg_indptr=ragged([2])),
+            TypeError,
+            "pos_indptr must hold integers; got float32",
+        ),
         (lambda: set_contrast_loss(P, N, constraint="both"), ValueError, "constraint must be one of"),
-        (lambda: set_contrast_loss(P, N, beta=0.1), ValueError, "beta must be given for constraint \"boundary\" and only there"),
+        (
+            lambda: set_contrast_loss(P, N, beta=0.1),
+            ValueError,
+            'beta must be given for constraint "boundary" and only there',
+        ),
         (lambda: set_contrast_loss(P, N, constraint="boundary"), ValueError, "beta must be given"),
-        (lambda: set_contrast_loss(P, N, constraint="boundary", beta=math.inf), ValueError, "beta must be finite"),
+        (
+            lambda: set_contrast_loss(P, N, constraint="boundary", beta=math.inf),
+            ValueError,
+            "beta must be finite",
+        ),
         (lambda: set_contrast_loss(P, N, reduction="max"), ValueError, "reduction must be one of"),
         (lambda: ordered_contrast_loss(P[:0], RANK[:0]), ValueError, "scores must not be empty"),
         (lambda: ordered_contrast_loss(P, RANK.double()), TypeError, "rank must hold integers; got float64"),
         (lambda: ordered_contrast_loss(P, RANK[:2]), ValueError, r"rank must have shape \(3,\); got \(2,\)"),
-        (lambda: ordered_contrast_loss(P, RANK, indptr=ragged([2])), ValueError, "indptr must run from 0 to the length of scores, 3"),
+        (
+            lambda: ordered_contrast_loss(P, RANK, indptr=ragged([2])),
+            ValueError,
+            "indptr must run from 0 to the length of scores, 3",
+        ),
     ],
 )
 def test_refusals_name_the_argument(call, error, message):

@@ -290,7 +290,11 @@ GOOD = {"scores": T([1.0, 2.0, 0.5]), "relevance": T([1, 0, 1])}
         ({"scores": T([])}, ValueError, "^scores must not be empty"),
         ({"scores": T(1.0)}, ValueError, "^scores must be 1-dimensional or 2-dimensional"),
         ({"scores": T([1.0, float("nan"), 2.0])}, ValueError, "^scores must be finite; 1 of 3"),
-        ({"scores": T([1.0, 1e290, 2.0], dtype=torch.float64)}, ValueError, r"^scores must not exceed 1e\+2(80|78); got 1e\+290"),
+        (
+            {"scores": T([1.0, 1e290, 2.0], dtype=torch.float64)},
+            ValueError,
+            r"^scores must not exceed 1e\+2(80|78); got 1e\+290",
+        ),
         ({"temperature": 0.0}, ValueError, "^temperature must be greater than 0"),
         ({"temperature": "1"}, TypeError, "^temperature must be a real number"),
         ({"temperature": 1e-40}, ValueError, "^temperature must lie between 1e-37"),

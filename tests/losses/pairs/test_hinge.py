@@ -291,7 +291,9 @@ def test_ordered_hinge_gradient(backend):
 
 @pytest.mark.parametrize("learned", ["margin", "margin and scores"])
 def test_ordered_hinge_learns_its_margin(backend, learned):
-    scores = torch.tensor([[1.0, 0.5, 2.0], [1.0, 2.1, 3.0]], dtype=torch.float64, requires_grad="scores" in learned)
+    scores = torch.tensor(
+        [[1.0, 0.5, 2.0], [1.0, 2.1, 3.0]], dtype=torch.float64, requires_grad="scores" in learned
+    )
     margin = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(ordered_hinge_loss, (scores, margin))
 

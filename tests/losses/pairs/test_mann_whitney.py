@@ -270,13 +270,20 @@ def test_learned_temperature_and_margin_get_their_gradients(backend, loss):
     x, y = (torch.tensor(side) for side in normal_scores(np.float64, 8, 6))
     numbers = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.7, 0.2)]
     assert torch.autograd.gradcheck(lambda tau, margin: loss(x, y, tau, margin=margin), numbers)
-    assert loss(x, y, *numbers[:1], margin=numbers[1]).item() == pytest.approx(loss(x, y, 0.7, margin=0.2).item())
+    assert loss(x, y, *numbers[:1], margin=numbers[1]).item() == pytest.approx(
+        loss(x, y, 0.7, margin=0.2).item()
+    )
 
 
 def test_groups_of_which_none_has_a_positive_have_loss_zero(backend):
     y = torch.tensor([0.3, -1.0], requires_grad=True)
     groups = {"pos_indptr": torch.tensor([0, 0, 0]), "neg_indptr": torch.tensor([0, 1, 2])}
-    for loss in (mann_whitney_loss, pairwise_hinge_loss, pairwise_squared_hinge_loss, pairwise_exponential_loss):
+    for loss in (
+        mann_whitney_loss,
+        pairwise_hinge_loss,
+        pairwise_squared_hinge_loss,
+        pairwise_exponential_loss,
+    ):
         value = loss(torch.zeros(0), y, **groups)
         assert value == 0
         assert torch.autograd.grad(value, y)[0].tolist() == [0, 0]
@@ -403,7 +410,11 @@ GOOD = T([1.0, 2.0])
         ({"pos_weight": T([1.0, float("nan")])}, ValueError, "^pos_weight must be finite"),
         ({"pos_weight": T([1.0, float("inf")])}, ValueError, "^pos_weight must be finite"),
         ({"pos_weight": GOOD.double()}, TypeError, "^pos and pos_weight must have the same dtype"),
-        ({"pos_weight": GOOD.int()}, TypeError, "^pos_weight must hold floats of 16, 32 or 64 bits; got int32"),
+        (
+            {"pos_weight": GOOD.int()},
+            TypeError,
+            "^pos_weight must hold floats of 16, 32 or 64 bits; got int32",
+        ),
         ({"pos_weight": 1.0}, TypeError, "^pos_weight must be a torch.Tensor"),
         (
             {"neg_weight": torch.ones(2, requires_grad=True)},

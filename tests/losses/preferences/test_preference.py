@@ -27,9 +27,13 @@ def formula(u, beta, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("beta", "gamma", "smoothing"), [(0.1, 1.0, 0.0), (2.0, 0.0, 0.0), (0.5, 1.7, 0.2), (0.3, 1.0, 0.5)])
+@pytest.mark.parametrize(
+    ("beta", "gamma", "smoothing"), [(0.1, 1.0, 0.0), (2.0, 0.0, 0.0), (0.5, 1.7, 0.2), (0.3, 1.0, 0.5)]
+)
 def test_values_are_the_formulas(kind, beta, gamma, smoothing):
-    got = preference_loss(MARGIN, REFERENCE, beta=beta, gamma=gamma, kind=kind, label_smoothing=smoothing, reduction="none")
+    got = preference_loss(
+        MARGIN, REFERENCE, beta=beta, gamma=gamma, kind=kind, label_smoothing=smoothing, reduction="none"
+    )
     for value, m, r in zip(got.tolist(), MARGIN.tolist(), REFERENCE.tolist()):
         u = m - gamma * r
         expected = (1 - smoothing) * formula(u, beta, kind) + smoothing * formula(-u, beta, kind)
@@ -46,7 +50,9 @@ def test_reductions_and_default_reference():
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradcheck(kind):
     margin = MARGIN.clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda m: preference_loss(m, REFERENCE, beta=0.4, gamma=0.7, kind=kind, label_smoothing=0.1), margin)
+    assert torch.autograd.gradcheck(
+        lambda m: preference_loss(m, REFERENCE, beta=0.4, gamma=0.7, kind=kind, label_smoothing=0.1), margin
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -90,7 +96,10 @@ def test_sequences_agree_with_a_dense_log_softmax(monkeypatch, average, chunk):
     logits, targets, mask = sequences()
     upstream = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    a, b = sequence_log_probability(ours, targets, mask, average=average), dense(theirs, targets, mask, average)
+    a, b = (
+        sequence_log_probability(ours, targets, mask, average=average),
+        dense(theirs, targets, mask, average),
+    )
     (a * upstream).sum().backward(), (b * upstream).sum().backward()
     torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-14)
@@ -101,7 +110,9 @@ def test_sequences_take_shifted_views_and_no_mask():
     view = logits[:, :-1].requires_grad_()
     assert not view.is_contiguous()
     full = torch.ones(3, 4, dtype=torch.bool)
-    torch.testing.assert_close(sequence_log_probability(view, targets[:, 1:]), dense(view, targets[:, 1:], full))
+    torch.testing.assert_close(
+        sequence_log_probability(view, targets[:, 1:]), dense(view, targets[:, 1:], full)
+    )
     assert torch.autograd.gradcheck(lambda z: sequence_log_probability(z, targets[:, 1:]), view)
 
 
@@ -117,18 +128,24 @@ def test_masked_tokens_may_hold_anything():
 
 
 def test_sequences_at_the_extremes():
-    logits = torch.tensor([[[1e4, 0.0, -1e4], [-math.inf, 0.0, 0.0]]], dtype=torch.float64, requires_grad=True)
+    logits = torch.tensor(
+        [[[1e4, 0.0, -1e4], [-math.inf, 0.0, 0.0]]], dtype=torch.float64, requires_grad=True
+    )
     value = sequence_log_probability(logits, torch.tensor([[1, 2]]))
     value.sum().backward()
     assert value.item() == pytest.approx(-1e4 - math.log(2), rel=1e-15)
-    torch.testing.assert_close(logits.grad, torch.tensor([[[-1.0, 1, 0], [0, -0.5, 0.5]]], dtype=torch.float64))
+    torch.testing.assert_close(
+        logits.grad, torch.tensor([[[-1.0, 1, 0], [0, -0.5, 0.5]]], dtype=torch.float64)
+    )
 
 
 def test_a_sequence_without_tokens_has_probability_one():
     logits, targets, mask = sequences()
     mask[1] = False
     assert sequence_log_probability(logits, targets, mask)[1] == 0
-    with pytest.raises(ValueError, match="mask and ignore_index must leave a token of every sequence to average; 1 have none"):
+    with pytest.raises(
+        ValueError, match="mask and ignore_index must leave a token of every sequence to average; 1 have none"
+    ):
         sequence_log_probability(logits, targets, mask, average=True)
 
 
@@ -161,7 +178,9 @@ def test_ignored_tokens_are_masked_tokens(monkeypatch, chunk):
     expected = sequence_log_probability(logits, targets, mask, average=True)
     assert torch.equal(sequence_log_probability(logits, marked, ignore_index=-100, average=True), expected)
     everything = torch.ones_like(mask)
-    assert torch.equal(sequence_log_probability(logits, marked, everything, ignore_index=-100, average=True), expected)
+    assert torch.equal(
+        sequence_log_probability(logits, marked, everything, ignore_index=-100, average=True), expected
+    )
     marked[0, 0] = -1
     with pytest.raises(ValueError, match="targets must lie in 0"):
         sequence_log_probability(logits, marked, ignore_index=-100)
@@ -214,31 +233,89 @@ HALF = torch.full((4,), 0.75, dtype=torch.float64)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: preference_loss([1.0]), TypeError, "margin must be a torch.Tensor or a numpy.ndarray; got list"),
-        (lambda: preference_loss(MARGIN.int()), TypeError, "margin must hold floats of 16, 32 or 64 bits; got int32"),
+        (
+            lambda: preference_loss([1.0]),
+            TypeError,
+            "margin must be a torch.Tensor or a numpy.ndarray; got list",
+        ),
+        (
+            lambda: preference_loss(MARGIN.int()),
+            TypeError,
+            "margin must hold floats of 16, 32 or 64 bits; got int32",
+        ),
         (lambda: preference_loss(MARGIN[:0]), ValueError, r"margin must not be empty; got shape \(0,\)"),
         (lambda: preference_loss(MARGIN[None]), ValueError, "margin must be 1-dimensional"),
         (lambda: preference_loss(MARGIN / 0), ValueError, "margin must be finite; 4 of 4"),
-        (lambda: preference_loss(MARGIN, REFERENCE[:2]), ValueError, r"reference_margin must have the shape of margin, \(4,\)"),
-        (lambda: preference_loss(MARGIN, REFERENCE.float()), TypeError, "reference_margin and margin must have the same dtype"),
-        (lambda: preference_loss(MARGIN, REFERENCE.clone().requires_grad_()), ValueError, "reference_margin must not require a gradient"),
+        (
+            lambda: preference_loss(MARGIN, REFERENCE[:2]),
+            ValueError,
+            r"reference_margin must have the shape of margin, \(4,\)",
+        ),
+        (
+            lambda: preference_loss(MARGIN, REFERENCE.float()),
+            TypeError,
+            "reference_margin and margin must have the same dtype",
+        ),
+        (
+            lambda: preference_loss(MARGIN, REFERENCE.clone().requires_grad_()),
+            ValueError,
+            "reference_margin must not require a gradient",
+        ),
         (lambda: preference_loss(MARGIN, beta=0), ValueError, "beta must be greater than 0"),
         (lambda: preference_loss(MARGIN, gamma=math.nan), ValueError, "gamma must be finite"),
-        (lambda: preference_loss(MARGIN, kind="rlhf"), ValueError, "kind must be one of 'dpo', 'ipo', 'hinge'; got 'rlhf'"),
-        (lambda: preference_loss(MARGIN, label_smoothing=0.6), ValueError, "label_smoothing must lie between 0 and 0.5; got 0.6"),
+        (
+            lambda: preference_loss(MARGIN, kind="rlhf"),
+            ValueError,
+            "kind must be one of 'dpo', 'ipo', 'hinge'; got 'rlhf'",
+        ),
+        (
+            lambda: preference_loss(MARGIN, label_smoothing=0.6),
+            ValueError,
+            "label_smoothing must lie between 0 and 0.5; got 0.6",
+        ),
         (lambda: preference_loss(MARGIN, reduction="max"), ValueError, "reduction must be one of"),
         (lambda: sequence_log_probability(LOGITS[0], TARGETS), ValueError, "logits must be 3-dimensional"),
         (lambda: sequence_log_probability(LOGITS[:0], TARGETS[:0]), ValueError, "logits must not be empty"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS.float()), TypeError, "targets must hold integers; got float32"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS[:, 1:]), ValueError, r"targets must have shape \(3, 5\); got \(3, 4\)"),
+        (
+            lambda: sequence_log_probability(LOGITS, TARGETS.float()),
+            TypeError,
+            "targets must hold integers; got float32",
+        ),
+        (
+            lambda: sequence_log_probability(LOGITS, TARGETS[:, 1:]),
+            ValueError,
+            r"targets must have shape \(3, 5\); got \(3, 4\)",
+        ),
         (lambda: sequence_log_probability(LOGITS, TARGETS + 3), ValueError, r"targets must lie in 0..6"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS, MASK.int()), TypeError, "mask must be bool; got int32"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS, MASK[:2]), ValueError, r"mask must have shape \(\d, \d\); got \(2, \d\)"),
+        (
+            lambda: sequence_log_probability(LOGITS, TARGETS, MASK.int()),
+            TypeError,
+            "mask must be bool; got int32",
+        ),
+        (
+            lambda: sequence_log_probability(LOGITS, TARGETS, MASK[:2]),
+            ValueError,
+            r"mask must have shape \(\d, \d\); got \(2, \d\)",
+        ),
         (lambda: sequence_log_probability(LOGITS * math.nan, TARGETS), ValueError, "logits must not be NaN"),
-        (lambda: sequence_log_probability(LOGITS + math.inf, TARGETS), ValueError, "logits must not be NaN or .inf"),
-        (lambda: sequence_log_probability(LOGITS.index_fill(2, 1 + TARGETS[0, :1] % 6, math.inf), TARGETS, MASK), ValueError, "logits must"),
+        (
+            lambda: sequence_log_probability(LOGITS + math.inf, TARGETS),
+            ValueError,
+            "logits must not be NaN or .inf",
+        ),
+        (
+            lambda: sequence_log_probability(
+                LOGITS.index_fill(2, 1 + TARGETS[0, :1] % 6, math.inf), TARGETS, MASK
+            ),
+            ValueError,
+            "logits must",
+        ),
         (lambda: sequence_log_probability(LOGITS - math.inf, TARGETS), ValueError, "nor -inf for all tokens"),
-        (lambda: sequence_log_probability(LOGITS, TARGETS, average=1), TypeError, "average must be True or False"),
+        (
+            lambda: sequence_log_probability(LOGITS, TARGETS, average=1),
+            TypeError,
+            "average must be True or False",
+        ),
     ],
 )
 def test_refusals_name_the_argument(call, error, message):

@@ -48,12 +48,16 @@ def test_fidelity_is_the_sum_over_pairs(monkeypatch, chunk, case):
     torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-13)
     (2 * got).backward(), (2 * expected).backward()
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-13)
-    torch.testing.assert_close(thurstone_fidelity_loss(predicted, mean, sd, **options, reduction="sum"), got.detach() * len(pairs))
+    torch.testing.assert_close(
+        thurstone_fidelity_loss(predicted, mean, sd, **options, reduction="sum"), got.detach() * len(pairs)
+    )
 
 
 def test_fidelity_gradcheck():
     predicted, mean, sd = items(5)
-    assert torch.autograd.gradcheck(lambda x: thurstone_fidelity_loss(x, mean, sd), predicted.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda x: thurstone_fidelity_loss(x, mean, sd), predicted.requires_grad_()
+    )
 
 
 @pytest.mark.parametrize("wrong_by", [3.0, 12.0, 40.0])
@@ -69,7 +73,9 @@ def test_fidelity_where_probabilities_reach_zero_and_one(wrong_by):
         density = mpmath.npdf(b) / mpmath.sqrt(2)
         slope = (-mpmath.sqrt(true / said) + mpmath.sqrt((1 - true) / (1 - said))) / 2 * density
     assert loss.item() == pytest.approx(float(expected), rel=1e-13)
-    assert predicted.grad[0].item() == pytest.approx(float(slope), rel=1e-9) and predicted.grad.isfinite().all()
+    assert (
+        predicted.grad[0].item() == pytest.approx(float(slope), rel=1e-9) and predicted.grad.isfinite().all()
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -104,15 +110,47 @@ PREDICTED, PAIRS = torch.tensor([0.1, 0.2]), torch.tensor([[0, 1]])
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: thurstone_fidelity_loss(PREDICTED, MEAN[:1], SD), ValueError, "mean must have the shape of predicted"),
-        (lambda: thurstone_fidelity_loss(PREDICTED, MEAN.double(), SD), TypeError, "mean and predicted must have the same dtype"),
+        (
+            lambda: thurstone_fidelity_loss(PREDICTED, MEAN[:1], SD),
+            ValueError,
+            "mean must have the shape of predicted",
+        ),
+        (
+            lambda: thurstone_fidelity_loss(PREDICTED, MEAN.double(), SD),
+            TypeError,
+            "mean and predicted must have the same dtype",
+        ),
         (lambda: thurstone_fidelity_loss(PREDICTED, MEAN, -SD), ValueError, "sd must not be negative"),
-        (lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, predicted_sd=SD * 0), ValueError, "predicted_sd must be greater than 0"),
-        (lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, pairs=PAIRS, groups=PAIRS[0]), ValueError, "must not be given together"),
-        (lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, pairs=PAIRS.T), ValueError, r"pairs must have shape \(P, 2\)"),
-        (lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, pairs=PAIRS + 1), ValueError, r"pairs must lie in 0..1; got 1..2"),
-        (lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, groups=PAIRS), ValueError, r"groups must have shape \(2,\)"),
-        (lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, reduction="none"), ValueError, "reduction must be one of 'mean', 'sum'"),
+        (
+            lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, predicted_sd=SD * 0),
+            ValueError,
+            "predicted_sd must be greater than 0",
+        ),
+        (
+            lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, pairs=PAIRS, groups=PAIRS[0]),
+            ValueError,
+            "must not be given together",
+        ),
+        (
+            lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, pairs=PAIRS.T),
+            ValueError,
+            r"pairs must have shape \(P, 2\)",
+        ),
+        (
+            lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, pairs=PAIRS + 1),
+            ValueError,
+            r"pairs must lie in 0..1; got 1..2",
+        ),
+        (
+            lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, groups=PAIRS),
+            ValueError,
+            r"groups must have shape \(2,\)",
+        ),
+        (
+            lambda: thurstone_fidelity_loss(PREDICTED, MEAN, SD, reduction="none"),
+            ValueError,
+            "reduction must be one of 'mean', 'sum'",
+        ),
     ],
 )
 def test_refusals_name_the_argument(call, error, message):
