@@ -91,7 +91,14 @@ CASES = (
                 yardstick=True,
                 reason="As above, with fewer operations in the loss.",
             ),
-            Peer("the library itself with 20,000 classes", fewer_classes, 0.9, yardstick=True),
+            Peer(
+                "the library itself with 20,000 classes",
+                fewer_classes,
+                0.9,
+                yardstick=True,
+                reason="The same work on either: timed side by side without the dense layers between, whose passes over "
+                "gigabytes disturb what is timed after them, the two differ by 3 %.",
+            ),
         ),
         rounds=3,
     ),
