@@ -10,10 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corelib._tensors import (
-    check_finite,
-    dtype_name,
-)
+from corelib._tensors import check_finite, dtype_name
 from corelib.engines import pair_sums_torch
 from corelib.engines.route import Operator, first_derivative_only, takes_torch
 from corelib.kernels import pairwise as kernel
@@ -46,12 +43,6 @@ def _pair_loss(
     A group's loss is the weighted mean over its pairs if ``mean``, else the sum; 0 if one side has no weight. Gradients
     that are not needed come back empty. Only groups may have a side without numbers.
     """
-    if len(pos) == 0 or len(neg) == 0:
-        return (
-            pos.new_zeros(len(pos_indptr) - 1, dtype=torch.float64),
-            torch.zeros_like(pos),
-            torch.zeros_like(neg),
-        )
     u, pos_total = normalised(pos_weight, "pos_weight", pos_indptr)
     v, neg_total = normalised(neg_weight, "neg_weight", neg_indptr)
     factor = _factor(pos, pos_indptr, pos_total, mean) * _factor(neg, neg_indptr, neg_total, mean)

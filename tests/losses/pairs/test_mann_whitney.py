@@ -287,6 +287,8 @@ def test_groups_of_which_none_has_a_positive_have_loss_zero(backend):
         value = loss(torch.zeros(0), y, **groups)
         assert value == 0
         assert torch.autograd.grad(value, y)[0].tolist() == [0, 0]
+        with pytest.raises(ValueError, match="neg must be finite"):
+            loss(torch.zeros(0), y.detach() * torch.inf, **groups)
 
 
 def test_second_derivative_is_refused(backend):
