@@ -107,9 +107,7 @@ class Gain(Level):
                 behind = sum(value < 0 for value in self.values)
                 return f"loses on {behind}{of}" if self.n > 1 else "loses"
             case "ties":
-                tie = f"a tie within {self.margin:g}"
-                small = self.low > 0 or self.high < 0
-                return f"{tie}, though clear in sign" if small and self.n > 1 else tie
+                return f"a tie within {self.margin:g}"
         return f"unclear after {self.n} draws" if self.n > 1 else f"no difference of {self.margin:g}"
 
     def meets(self, expect: Expectation) -> bool | None:

@@ -34,7 +34,7 @@ def test_the_interval_is_students():
         ((0.05, 0.06, 0.055), "wins", "wins on 3 of 3 draws"),
         ((-0.05, -0.06, -0.055), "loses", "loses on 3 of 3 draws"),
         ((0.001, -0.001, 0.002), "ties", "a tie within 0.01"),
-        ((0.004, 0.0041, 0.0042), "ties", "a tie within 0.01, though clear in sign"),
+        ((0.004, 0.0041, 0.0042), "ties", "a tie within 0.01"),
         ((0.3, -0.2, 0.1), "unclear", "unclear after 3 draws"),
         ((0.012, 0.008, 0.009), "unclear", "unclear after 3 draws"),
         ((0.02,), "wins", "wins"),
