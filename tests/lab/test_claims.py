@@ -99,7 +99,7 @@ def test_a_report_stores_every_claim_and_fills_the_card(card, claims, shown):
         "outcome": "a simpler rival ties",
         "reason": "centring does it too",
         "draws": 5,
-        "tightness": "≈ 1.4 (within 0.5) sd",
+        "band": [0.04, 0.06],
         "wide": None,
         "problem": "",
     }
