@@ -1,11 +1,17 @@
 """The condition of a claim: a band around what was measured, that can be left on both sides."""
 
 import math
+import os
 
 from corelib._checks import check_real
 from corelib.lab.evidence import Evidence, Exact, Expectation, Gain, Level, Untestable
 from corelib.lab.scale import SCALE
 
+STORING = "KEEPING_SCORE_STORING"
+"""The environment variable under which a notebook is stored: only then must its bands be able to fail.
+
+On other machines the draws, and so the spread that a band is measured by, are others.
+"""
 SDS = 4  # standard deviations that a side of a band may have
 SHARE = 0.05  # of the value, where there is no spread
 ROUNDING = 0.01  # of the value, where the spread is next to nothing
@@ -14,7 +20,7 @@ ROUNDING = 0.01  # of the value, where the spread is next to nothing
 def band_problem(
     name: str, found: Evidence, expect: Expectation | None, band: tuple[float, float] | None
 ) -> tuple[str, str]:
-    """The condition in words, and what is wrong: empty if the condition is met and can fail.
+    """The condition in words, and what is wrong with it: empty if it is met, and can fail where a notebook is stored.
 
     Raises
     ------
@@ -45,6 +51,8 @@ def band_problem(
 def _problem(found: Level, expect: Expectation | None, low: float, high: float) -> str:
     if not low <= found.mean <= high:
         return f"the mean must lie from {low:g} to {high:g}; it is {found.mean:.6g}"
+    if STORING not in os.environ:
+        return ""
     limit = SHARE * abs(found.mean) if found.sd is None else max(SDS * found.sd, ROUNDING * abs(found.mean))
     if max(found.mean - low, high - found.mean) > limit * (1 + 1e-9):
         spread = "5 % of the value" if found.sd is None else f"{SDS} standard deviations"
