@@ -7,9 +7,7 @@ import torch
 from torch import nn
 
 OVERRIDES = {
-    "BIG": SimpleNamespace(
-        model="tiny", train=6, align=6, test=4, count=3, tokens=6, batch=3, rate=1e-3
-    )
+    "BIG": SimpleNamespace(model="tiny", train=6, align=6, test=4, count=3, tokens=6, batch=3, rate=1e-3)
 }
 LETTERS = " #0123456789"
 
@@ -62,9 +60,7 @@ def load_dataset(name, configuration, *, split):
 
 def prepare():
     transformers, datasets = ModuleType("transformers"), ModuleType("datasets")
-    transformers.AutoTokenizer = SimpleNamespace(
-        from_pretrained=lambda name, padding_side: Tokenizer()
-    )
+    transformers.AutoTokenizer = SimpleNamespace(from_pretrained=lambda name, padding_side: Tokenizer())
     transformers.AutoModelForCausalLM = SimpleNamespace(from_pretrained=lambda name: Model())
     datasets.load_dataset = load_dataset
     sys.modules.update(transformers=transformers, datasets=datasets)
