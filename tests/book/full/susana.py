@@ -5,7 +5,11 @@ import numpy as np
 OVERRIDES = {
     "FULL_EPISODES": 2,
     "FULL_ROUNDS": 2,
-    "FULL_GRIDS": {"cross-entropy": (1.0, 16.0), "Proto-Triplet": (0.0, 0.5)},
+    "FULL_GRIDS": {
+        "cross-entropy": (1.0, 16.0),
+        "Proto-Triplet": (0.0, 0.5),
+        "cross-entropy on distances": (1.0,),
+    },
 }
 
 
