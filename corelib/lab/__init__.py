@@ -7,6 +7,7 @@
 ``say``, ``table``                      sentences and tables that hold them
 ``Card``, ``Protocol``, ``Claims``      what the paper claims, by which rules it is tested, what came out
 ``measure``, ``exact``, ``untestable``  what a claim rests on; ``Protocol.compare`` compares two arms
+``slider``                              curves over one parameter that the reader can move
 ``figure``, ``label_line``              figures in one style, in ``COLORS`` that colour-blind readers can tell apart
 ``time_ratio``                          how many times faster one function is than another
 ======================================  ============================================================
@@ -21,6 +22,7 @@ from corelib.lab.protocol import Protocol
 from corelib.lab.scale import SCALE, at_scale
 from corelib.lab.seeds import seed_everything
 from corelib.lab.setup import setup
+from corelib.lab.sliders import slider
 from corelib.lab.style import COLORS
 from corelib.lab.table import table
 from corelib.lab.timing import time_ratio
@@ -42,6 +44,7 @@ __all__ = [
     "say",
     "seed_everything",
     "setup",
+    "slider",
     "table",
     "time_ratio",
     "timed",

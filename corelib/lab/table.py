@@ -44,13 +44,17 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str | in
     for i, row in enumerate(body):
         if len(row) != len(head):
             raise ValueError(f"rows[{i}] must have {len(head)} cells, one per column; got {len(row)}")
-    widths = [max(map(_width, column)) for column in zip(head, *body, strict=True)]
+    show({"text/html": html_table(caption, head, body), "text/plain": plain_table(caption, head, body)})
+
+
+def plain_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same in plain text, in columns as wide as their cells."""
+    widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
     lines = [
         "  ".join(text + " " * (width - _width(text)) for text, width in zip(row, widths, strict=True))
-        for row in (head, *body)
+        for row in (head, *rows)
     ]
-    text = "\n".join([caption, *(line.rstrip() for line in lines)])
-    show({"text/html": html_table(caption, head, body), "text/plain": text})
+    return "\n".join([caption, *(line.rstrip() for line in lines)])
 
 
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
