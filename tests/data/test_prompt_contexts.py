@@ -13,7 +13,7 @@ def test_every_run_has_its_prompts():
         arm, draw, rate, steps = name.split("/")
         assert context.shape == (PROMPTS[arm], 4, 384) and context.dtype == np.float32, name
         assert int(draw) >= 0 and float(rate) > 0 and int(steps) > 0
-        assert np.isfinite(context).all() and 0.01 < np.abs(context).mean() < 1, name
+        assert np.isfinite(context).all() and 0.01 < np.abs(context).mean() < 5, name
     assert {name.split("/")[0] for name in contexts} == set(PROMPTS)
 
 
