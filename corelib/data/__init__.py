@@ -21,6 +21,7 @@ from corelib.data.mnist import mnist
 from corelib.data.movielens import movielens, movielens_100k
 from corelib.data.node_graph import NodeGraph
 from corelib.data.preference_pairs import PreferencePairs
+from corelib.data.prompt_contexts import prompt_contexts
 from corelib.data.rhelp import rhelp
 from corelib.data.rhelp_words import rhelp_words
 from corelib.data.seealso import seealso
@@ -62,6 +63,7 @@ __all__ = [
     "mnist",
     "movielens",
     "movielens_100k",
+    "prompt_contexts",
     "rated_words",
     "rhelp",
     "rhelp_words",

@@ -168,12 +168,7 @@ class MiniLM:
         About 25 texts of 105 tokens a second on one core. Texts of similar length share a batch, so the last digits
         depend on the other texts.
         """
-        if isinstance(texts, str):
-            raise TypeError("texts must be an iterable of str, not one str")
-        if check_int(max_tokens, "max_tokens", minimum=3) > _MOST_TOKENS:
-            raise ValueError(f"max_tokens must be at most {_MOST_TOKENS}; got {max_tokens}")
-        self._tokenizer.enable_truncation(max_tokens)
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        tokens = self._tokens(texts, max_tokens)
         longest_first = sorted(range(len(tokens)), key=lambda i: -len(tokens[i]))
         vectors = np.empty((len(tokens), DIMENSION), dtype=np.float32)
         start = 0
@@ -184,23 +179,112 @@ class MiniLM:
             start += size
         return vectors
 
+    def token_embeddings(
+        self, texts: Iterable[str], max_tokens: int = DOCUMENT_TOKENS
+    ) -> tuple[Tensor, Tensor]:
+        """What the encoder reads: the word vectors of the tokens of each text, without their positions.
+
+        Parameters
+        ----------
+        texts : iterable of str, length n, at least 1
+        max_tokens : int
+            As for ``encode``.
+
+        Returns
+        -------
+        embeddings : Tensor of float32, shape (n, t, 384)
+            t is the largest number of tokens. The first token of a text marks its begin, the last its end; then
+            follows padding.
+        mask : Tensor of bool, shape (n, t)
+            False at the padding.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not of its type or out of its range.
+
+        Examples
+        --------
+        >>> encoder = MiniLM()  # doctest: +SKIP
+        >>> embeddings, mask = encoder.token_embeddings(["bread", "I am eating bread."])  # doctest: +SKIP
+        >>> embeddings.shape, mask.sum(1)  # doctest: +SKIP
+        (torch.Size([2, 7, 384]), tensor([3, 7]))
+        """
+        tokens = self._tokens(texts, max_tokens)
+        if not tokens:
+            raise ValueError("texts must hold at least one text")
+        ids, mask = _padded(tokens)
+        return self._weights["embeddings.word_embeddings.weight"][ids], mask
+
+    def encode_embeddings(self, embeddings: Tensor, mask: Tensor) -> Tensor:
+        """The encoder from its first layer on, for vectors that need not be those of words; differentiable.
+
+        ``torch.nn.functional.normalize`` of the result for ``token_embeddings`` is what ``encode`` returns.
+
+        Parameters
+        ----------
+        embeddings : Tensor of float32, shape (n, t, 384)
+            One vector for each token, from ``token_embeddings`` or learned; t from 1 to 512. Positions are added here.
+        mask : Tensor of bool, shape (n, t)
+            False at the padding; True at least once in each row.
+
+        Returns
+        -------
+        Tensor of float32, shape (n, 384)
+            The mean of the last layer over the tokens of each row, not normalised.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has another type, dtype or shape than stated, or a row of the mask is all False.
+
+        Examples
+        --------
+        >>> encoder = MiniLM()  # doctest: +SKIP
+        >>> embeddings, mask = encoder.token_embeddings(["I am eating bread."])  # doctest: +SKIP
+        >>> embeddings.requires_grad_()  # doctest: +SKIP
+        >>> encoder.encode_embeddings(embeddings, mask).sum().backward()  # doctest: +SKIP
+        """
+        for name, value, dtype in (("embeddings", embeddings, torch.float32), ("mask", mask, torch.bool)):
+            if not isinstance(value, Tensor) or value.dtype != dtype:
+                raise TypeError(
+                    f"{name} must be a Tensor of {dtype}; got {getattr(value, 'dtype', type(value))}"
+                )
+        if embeddings.ndim != 3 or embeddings.shape[2] != DIMENSION or embeddings.shape[:2] != mask.shape:
+            raise ValueError(
+                f"embeddings must have shape (n, t, {DIMENSION}) and mask (n, t); got {tuple(embeddings.shape)} and "
+                f"{tuple(mask.shape)}"
+            )
+        if not 1 <= mask.shape[1] <= _MOST_TOKENS or not mask.any(dim=1).all():
+            raise ValueError(f"mask must have 1 to {_MOST_TOKENS} columns, and True in each row")
+        return self._pooled(embeddings, mask)
+
+    def _tokens(self, texts: Iterable[str], max_tokens: int) -> list[list[int]]:
+        """The numbers of the tokens of each text, with those of its begin and its end."""
+        if isinstance(texts, str):
+            raise TypeError("texts must be an iterable of str, not one str")
+        if check_int(max_tokens, "max_tokens", minimum=3) > _MOST_TOKENS:
+            raise ValueError(f"max_tokens must be at most {_MOST_TOKENS}; got {max_tokens}")
+        self._tokenizer.enable_truncation(max_tokens)
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
     @torch.inference_mode()
     def _encode(self, tokens: list[list[int]]) -> Tensor:
-        """Unit vectors (b, 384) of b token sequences: embed, six transformer layers, mean over the tokens."""
-        ids = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(sequence) for sequence in tokens], batch_first=True
+        """Unit vectors (b, 384) of b token sequences."""
+        ids, real = _padded(tokens)
+        return F.normalize(self._pooled(self._weights["embeddings.word_embeddings.weight"][ids], real), dim=1)
+
+    def _pooled(self, embeddings: Tensor, real: Tensor) -> Tensor:
+        """Add the positions, six transformer layers, mean over the real tokens."""
+        position, token_type = (
+            self._weights[f"embeddings.{name}_embeddings.weight"] for name in ("position", "token_type")
         )
-        lengths = torch.tensor([len(sequence) for sequence in tokens])
-        real = torch.arange(ids.shape[1]) < lengths[:, None]
-        table = {
-            name: self._weights[f"embeddings.{name}_embeddings.weight"]
-            for name in ("word", "position", "token_type")
-        }
-        x = table["word"][ids] + table["position"][: ids.shape[1]] + table["token_type"][0]
-        x = self._layer_norm(x, "embeddings.LayerNorm")
+        x = self._layer_norm(
+            embeddings + position[: embeddings.shape[1]] + token_type[0], "embeddings.LayerNorm"
+        )
         for layer in range(_LAYERS):
             x = self._transformer_layer(x, real, f"encoder.layer.{layer}")
-        return F.normalize((x * real[:, :, None]).sum(1) / lengths[:, None], dim=1)
+        return (x * real[:, :, None]).sum(1) / real.sum(1, keepdim=True)
 
     def _transformer_layer(self, x: Tensor, real: Tensor, name: str) -> Tensor:
         """Attention of every token to the real ones, then two linear layers; each with a residual and a norm."""
@@ -221,3 +305,10 @@ class MiniLM:
         return F.layer_norm(
             x, (DIMENSION,), self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], _EPSILON
         )
+
+
+def _padded(tokens: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Token numbers (b, t), padded at the end, and which are real."""
+    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(sequence) for sequence in tokens], batch_first=True)
+    lengths = torch.tensor([len(sequence) for sequence in tokens])
+    return ids, torch.arange(ids.shape[1]) < lengths[:, None]

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from retrieval_oracle import metrics_of_frozen_vectors
 
 from corelib.data import TextRetrieval, minilm_vectors, rhelp
@@ -201,6 +202,52 @@ def test_the_encoder_refuses_what_it_cannot_encode():
         encoder.encode("one text")
     with pytest.raises(ValueError, match="max_tokens must be at most 512; got 513"):
         encoder.encode(["a"], 513)
+
+
+@needs_model
+def test_the_encoder_from_embeddings_is_the_encoder():
+    encoder = MiniLM()
+    texts = ["short", "a much longer sentence that pads the short one in the same batch"]
+    embeddings, mask = encoder.token_embeddings(texts)
+    assert mask.sum(1).tolist() == [3, 15] and embeddings.shape == (2, 15, 384)
+    vectors = torch.nn.functional.normalize(encoder.encode_embeddings(embeddings, mask)).numpy()
+    np.testing.assert_allclose(vectors, encoder.encode(texts), atol=1e-6)
+    embeddings[0, 3:] = 7.0  # padding
+    np.testing.assert_allclose(
+        torch.nn.functional.normalize(encoder.encode_embeddings(embeddings, mask))[0], vectors[0], atol=1e-6
+    )
+
+
+@needs_model
+def test_gradients_reach_the_embeddings_and_stop_at_the_padding():
+    encoder, rng = MiniLM(), np.random.default_rng(0)
+    embeddings, mask = encoder.token_embeddings(["bread", "I am eating bread."])
+    direction = torch.from_numpy(rng.normal(size=embeddings.shape).astype(np.float32))
+    embeddings.requires_grad_()
+    encoder.encode_embeddings(embeddings, mask)[:, 5].sum().backward()
+    assert not embeddings.grad[~mask].any() and embeddings.grad[mask].any(dim=1).all()
+    with torch.no_grad():
+        there, back = (
+            encoder.encode_embeddings(embeddings + step * direction, mask)[:, 5].sum()
+            for step in (1e-3, -1e-3)
+        )
+    assert (embeddings.grad * direction).sum().item() == pytest.approx((there - back).item() / 2e-3, rel=0.02)
+
+
+@needs_model
+def test_the_encoder_refuses_embeddings_of_another_form():
+    encoder = MiniLM()
+    embeddings, mask = encoder.token_embeddings(["bread", "I am eating bread."])
+    with pytest.raises(TypeError, match="embeddings must be a Tensor of torch.float32; got torch.float64"):
+        encoder.encode_embeddings(embeddings.double(), mask)
+    with pytest.raises(TypeError, match="mask must be a Tensor of torch.bool; got torch.int64"):
+        encoder.encode_embeddings(embeddings, mask.long())
+    with pytest.raises(ValueError, match=r"embeddings must have shape \(n, t, 384\) and mask \(n, t\)"):
+        encoder.encode_embeddings(embeddings, mask[:, :3])
+    with pytest.raises(ValueError, match="mask must have 1 to 512 columns, and True in each row"):
+        encoder.encode_embeddings(embeddings, mask & False)
+    with pytest.raises(ValueError, match="texts must hold at least one text"):
+        encoder.token_embeddings([])
 
 
 def test_without_the_weights_the_error_says_what_to_install(monkeypatch):
