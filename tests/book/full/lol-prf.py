@@ -13,7 +13,7 @@ def prepare() -> None:
     from corelib.data import TextRetrieval
 
     rng = np.random.default_rng(0)
-    relevance = np.where(rng.random((40, 60)) < 0.1, 3, 0).astype(np.int8)
+    relevance = np.where(rng.random((40, 60)) < 0.5, 3, 0).astype(np.int8)
     relevance[np.arange(40), np.arange(40)] = 3
     tiny = TextRetrieval(
         name="tiny",
