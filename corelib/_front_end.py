@@ -33,6 +33,7 @@ def front_end(*names: str, half: tuple[str, ...] = ()) -> Callable[[Callable[P, 
     and tensors among its results come back as arrays (0-dimensional ones as numbers).
     *Half precision*: float16 and bfloat16 are computed in float32, which the results have, too; gradients have the
     dtype of their tensor. Those in ``half`` are left as they are, for functions that convert them by blocks.
+    *Views that are negated when they are read*, such as the imaginary part of a conjugate, are negated first.
     *Autocast*: inside of a ``torch.autocast`` region the numbers are those outside of it.
     *Keywords*: an unknown one gets a hint.
     """
@@ -45,9 +46,11 @@ def front_end(*names: str, half: tuple[str, ...] = ()) -> Callable[[Callable[P, 
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
             if not known.issuperset(kwargs):
                 _refuse_unknown(function.__name__, kwargs, signature)
-            device = None
+            device, eager = None, not torch.compiler.is_compiling()  # which cannot trace is_neg
             for value in (*args, *kwargs.values()):
-                if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.dtype in HALF):
+                if isinstance(value, np.ndarray) or (
+                    isinstance(value, Tensor) and (value.dtype in HALF or (eager and value.is_neg()))
+                ):
                     return _converted(function, signature.bind(*args, **kwargs), names, half)
                 if isinstance(value, Tensor):
                     device = value.device.type
@@ -76,7 +79,7 @@ def _converted(
         tensor = _view_as_tensor(value, name) if isinstance(value, np.ndarray) else value
         if isinstance(tensor, Tensor) and tensor.dtype in HALF and name not in half:
             tensor = tensor.float()
-        bound.arguments[name] = tensor
+        bound.arguments[name] = tensor.resolve_neg() if isinstance(tensor, Tensor) else tensor
     device = next(
         (value.device.type for value in bound.arguments.values() if isinstance(value, Tensor)), "cpu"
     )

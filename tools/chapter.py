@@ -20,6 +20,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from corelib.lab import record
+from corelib.lab.bands import STORING
 from corelib.lab.scale import VARIABLE
 from tools import records
 from tools.cells import claims_hash
@@ -61,7 +62,7 @@ def _run(path: Path, scale: str, cell_timeout: float) -> tuple[NotebookNode, flo
         timeout=cell_timeout,
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
-    ).execute(env=os.environ | ONE_THREAD | {VARIABLE: scale})
+    ).execute(env=os.environ | ONE_THREAD | {VARIABLE: scale, STORING: "1"})
     return normalise(notebook), time.monotonic() - start
 
 

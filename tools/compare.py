@@ -3,12 +3,13 @@
 nbval compares text to the letter, with numbers behind ``≈`` and ``◷`` masked; as a pytest plugin (``-p tools.compare``)
 this module then compares the numbers behind ``≈`` as well, in order. Each may move by
 
-- two standard deviations, where ``± sd`` stands beside it; the standard deviations within a factor of two;
+- two standard deviations, where ``± sd`` stands beside it; the standard deviations within a factor of three;
 - what ``(within w)`` says;
 - 5 % elsewhere;
 
 and half a unit of the last printed digit of either. Standard deviations below 1 % of the value may differ more. Numbers
-behind ``◷``, times, are free.
+behind ``◷``, times, are free. The words of a comparison follow from its draws: they may become, or stop being, "unclear",
+but not turn from one relation into another.
 """
 
 import os
@@ -20,6 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from corelib.lab import report, sliders
+from corelib.lab.evidence import RELATION
 from corelib.lab.numbers import MEASURED
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +31,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 SDS = 2
 SHARE = 0.05
-SD_FACTOR = 2
+SD_FACTOR = 3  # what two standard deviations over five draws each differ by, 19 times of 20
 SD_FLOOR = 0.01  # of the value: smaller standard deviations may differ by more than a factor
 TEXT_TYPES = ("text/plain", "text/html", "text/markdown", report.MIME, sliders.MIME)
 
@@ -43,6 +45,17 @@ def moved(stored: str, fresh: str) -> Iterator[str]:
     for old, new in zip(before, after, strict=True):
         if complaint := _complaint(old, new):
             yield f"stored {old[0]}, computed {new[0]}: {complaint}"
+
+
+def changed(stored: str, fresh: str) -> Iterator[str]:
+    """Which relations in ``stored`` are others in ``fresh``."""
+    before, after = list(RELATION.finditer(stored)), list(RELATION.finditer(fresh))
+    if len(before) != len(after):
+        yield f"{len(before)} relations are stored, {len(after)} were computed"
+        return
+    for old, new in zip(before, after, strict=True):
+        if old.lastgroup != new.lastgroup and "unclear" not in (old.lastgroup, new.lastgroup):
+            yield f'stored "{old[0]}", computed "{new[0]}"'
 
 
 def _complaint(old: re.Match, new: re.Match) -> str | None:
@@ -95,7 +108,7 @@ def pytest_configure(config) -> None:
             complaint: None
             for kind in stored
             for pair in zip(stored[kind], fresh[kind], strict=True)
-            for complaint in moved(*pair)
+            for complaint in (*moved(*pair), *changed(*pair))
         }
         cell.comparison_traceback += [
             f"Numbers moved: {cell.fspath.basename}, cell {cell.cell_num}: {complaint}"

@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from corelib._version import __version__
-from corelib.lab import record
+from corelib.lab import record, sliders
 from corelib.lab.card import Card
 from corelib.lab.plot import MAX_WIDTH
 from corelib.lab.reading import minutes, prose_words, visible_lines
@@ -55,9 +55,9 @@ FIGURES = (2, 5)
 EXERCISES = 3
 SMALLEST_TEXT = 12  # points
 
-_TEXT_TYPES = ("text/plain", "text/html", "text/markdown", MIME)
+_TEXT_TYPES = ("text/plain", "text/html", "text/markdown", MIME, sliders.MIME)
 _ALLOWED_TYPES = (*_TEXT_TYPES, "image/png")
-_DISPLAYING = ("display", "figure", "print", "report", "say", "show", "table")
+_DISPLAYING = ("display", "figure", "print", "report", "say", "show", "slider", "table")
 _TYPED = re.compile(r"≈\s*[-+]?\d\S*")
 _TRACES = {
     "an absolute path": re.compile(

@@ -16,6 +16,7 @@ from statistics import median
 import nbformat
 
 from corelib.lab import record
+from corelib.lab.numbers import MEASURED
 from corelib.lab.outcomes import OF_PAPERS, SYMBOLS, plain
 from corelib.lab.report import anchor, claim_lines
 from corelib.lab.table import to_html
@@ -187,14 +188,10 @@ def trust(entry: Entry) -> str:
         if section in kept:
             run = kept[section]
             texts.append(f"{words} {run['date']} on {run['machine']}, {run['seconds']} s")
-    sds = [
-        float(found[1])
-        for claim in entry.report["claims"]
-        if (found := re.fullmatch(r"≈ (\S+) \(within \S+\) sd", claim["tightness"]))
-    ]
+    sds = [distance for claim in entry.report["claims"] if (distance := _to_the_nearest_end(claim))]
     if sds:
         texts.append(
-            f"the nearest end of a condition lies {min(sds):g} to {max(sds):g} sd away (median {median(sds):g})"
+            f"the nearest end of a condition lies {min(sds):.2g} to {max(sds):.2g} sd away (median {median(sds):.2g})"
         )
     if "mutations" in kept:
         tried = kept["mutations"]["tried"]
@@ -209,6 +206,14 @@ def trust(entry: Entry) -> str:
         texts.append(f"{text}; missed: {', '.join(missed)}" if missed else text)
     line = "; ".join(texts) or "no run is recorded"
     return line[0].upper() + line[1:] + "."
+
+
+def _to_the_nearest_end(claim: dict) -> float | None:
+    """How far the mean lies from the nearer end of its band, in standard deviations over the draws."""
+    measured = MEASURED.match(claim["measured"])
+    if claim["band"] is None or measured is None or not float(measured["sd"] or 0):
+        return None
+    return min(abs(float(measured["value"]) - end) for end in claim["band"]) / float(measured["sd"])
 
 
 def _outcome(claim: dict) -> str:

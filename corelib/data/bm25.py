@@ -1,5 +1,6 @@
 """BM25 scores of queries against documents, by the package ``bm25s``."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,7 +62,9 @@ def bm25_scores(
     array([[0.63, 0.  ]], dtype=float32)
     """
     try:
-        import bm25s
+        with warnings.catch_warnings():  # its progress bars, which are never shown, miss a widget in notebooks
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            import bm25s
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"bm25_scores needs the package bm25s: {INSTALL}", name="bm25s") from error
     check_texts(queries, "queries")

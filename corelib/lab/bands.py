@@ -1,12 +1,17 @@
 """The condition of a claim: a band around what was measured, that can be left on both sides."""
 
 import math
+import os
 
 from corelib._checks import check_real
 from corelib.lab.evidence import Evidence, Exact, Expectation, Gain, Level, Untestable
-from corelib.lab.numbers import approx
 from corelib.lab.scale import SCALE
 
+STORING = "KEEPING_SCORE_STORING"
+"""The environment variable under which a notebook is stored: only then must its bands be able to fail.
+
+On other machines the draws, and so the spread that a band is measured by, are others.
+"""
 SDS = 4  # standard deviations that a side of a band may have
 SHARE = 0.05  # of the value, where there is no spread
 ROUNDING = 0.01  # of the value, where the spread is next to nothing
@@ -14,11 +19,8 @@ ROUNDING = 0.01  # of the value, where the spread is next to nothing
 
 def band_problem(
     name: str, found: Evidence, expect: Expectation | None, band: tuple[float, float] | None
-) -> tuple[str, str, str]:
-    """The condition in words, its tightness, and what is wrong: empty if the condition is met and can fail.
-
-    The tightness is the distance from the mean to the nearer end of the band, in standard deviations, or in per cent of
-    the value where there is no spread.
+) -> tuple[str, str]:
+    """The condition in words, and what is wrong with it: empty if it is met, and can fail where a notebook is stored.
 
     Raises
     ------
@@ -28,13 +30,13 @@ def band_problem(
     if isinstance(found, Exact):
         _no_band(band, found)
         problem = "" if found.meets() else f"the error must be at most {found.tolerance:g}"
-        return f"error at most {found.tolerance:g}", "", problem
+        return f"error at most {found.tolerance:g}", problem
     if isinstance(found, Untestable):
         _no_band(band, found)
-        return "none: " + found.reason, "", ""
+        return "none: " + found.reason, ""
     if found.timing:
         _no_band(band, found)
-        return f"{_expected(expect, found)} (a matter of timing: reported, not enforced)", "", ""
+        return f"{_expected(expect, found)} (a matter of timing: reported, not enforced)", ""
     if band is None:
         sd = found.sd or abs(found.mean) * SHARE / 2 or 0.01
         raise ValueError(
@@ -43,16 +45,14 @@ def band_problem(
         )
     low, high = _ends(band)
     condition = f"{_expected(expect, found)}; the mean from {low:g} to {high:g}"
-    return (
-        condition,
-        _tightness(found, low, high),
-        _problem(found, expect, low, high) if SCALE == "small" else "",
-    )
+    return condition, _problem(found, expect, low, high) if SCALE == "small" else ""
 
 
 def _problem(found: Level, expect: Expectation | None, low: float, high: float) -> str:
     if not low <= found.mean <= high:
         return f"the mean must lie from {low:g} to {high:g}; it is {found.mean:.6g}"
+    if STORING not in os.environ:
+        return ""
     limit = SHARE * abs(found.mean) if found.sd is None else max(SDS * found.sd, ROUNDING * abs(found.mean))
     if max(found.mean - low, high - found.mean) > limit * (1 + 1e-9):
         spread = "5 % of the value" if found.sd is None else f"{SDS} standard deviations"
@@ -71,13 +71,6 @@ def _borders(found: Level, expect: Expectation | None) -> list[float]:
     if found.relation in ("wins", "loses"):
         return [0.0]
     return [-found.margin, found.margin] if found.relation == "ties" else []
-
-
-def _tightness(found: Level, low: float, high: float) -> str:
-    nearer = min(found.mean - low, high - found.mean)
-    if found.sd:
-        return f"{approx(nearer / found.sd, 2, within=0.5)} sd"
-    return f"{approx(100 * nearer / abs(found.mean), 2, within=0.5)} %" if found.mean else ""
 
 
 def _expected(expect: Expectation | None, found: Level) -> str:

@@ -39,7 +39,7 @@ class Claim:
     outcome: str
     reason: str
     draws: int
-    tightness: str
+    band: tuple[float, float] | None
     wide: dict | None
     problem: str
 
@@ -129,10 +129,9 @@ class Claims:
         """
         rival, elsewhere = dict(rival or {}), dict(elsewhere or {})
         outcome = of_paper(found, expect, rival, elsewhere)
-        parts = [("", found), *((f"over {k}", v) for k, v in rival.items()), *elsewhere.items()]
         self._add(
             name, "paper", statement, found, expect, band, outcome, why,
-            main=bool(main), paper=check_line(paper, "paper"), measured=describe(parts),
+            main=bool(main), paper=check_line(paper, "paper"), measured=describe(found, expect, rival, elsewhere),
         )  # fmt: skip
 
     def ours(
@@ -233,7 +232,7 @@ class Claims:
         if any(claim.name == name for claim in self._claims):
             raise ValueError(f'name must be unique; there is a claim "{name}" already')
         check_line(statement, "statement")
-        condition, tightness, problem = band_problem(name, found, expect, band)
+        condition, problem = band_problem(name, found, expect, band)
         wide = self._wide.get(name) if origin != "library" else None
         final = wide["outcome"] if wide else outcome
         if why is None and origin == "paper" and final != "holds" and not found.timing and SCALE == "small":
@@ -244,12 +243,12 @@ class Claims:
             main=main,
             statement=statement,
             paper=paper,
-            measured=describe([("", found)]) if measured is None else measured,
+            measured=describe(found, expect, {}, {}) if measured is None else measured,
             condition=condition,
             outcome=final,
             reason="" if why is None else check_line(why, "why"),
             draws=found.n,
-            tightness=tightness,
+            band=None if band is None else (float(band[0]), float(band[1])),
             wide=wide and {key: wide[key] for key in ("measured", "outcome", "draws")},
             problem=problem,
         )

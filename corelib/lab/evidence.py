@@ -1,6 +1,7 @@
 """What a claim rests on: a level, a comparison, an error against a tolerance, and the words that these allow."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,12 @@ from corelib._checks import check_positive
 from corelib.lab.numbers import approx, as_number, below, timed
 
 RELATIONS = ("wins", "ties", "loses")
+RELATION = re.compile(
+    r"(?P<wins>wins on \d+ of \d+ draws)|(?P<loses>loses on \d+ of \d+ draws)"
+    r"|(?P<ties>a tie within [\d.e-]*\d)|(?P<unclear>unclear after \d+ draws)"
+)
+"""The words of a comparison over several draws, as ``Gain.words`` writes them."""
+
 Region = tuple[float | None, float | None]
 Expectation = str | Region
 

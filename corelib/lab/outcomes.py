@@ -1,6 +1,6 @@
 """What was measured, as an outcome and in words. Both are computed; nobody types them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from corelib.lab.evidence import Evidence, Exact, Expectation, Gain, Untestable
 from corelib.lab.numbers import TIMED
@@ -52,14 +52,27 @@ def plain(outcome: str) -> str:
     return outcome.removeprefix(f"{TIMED}(").removesuffix(")") if outcome.startswith(TIMED) else outcome
 
 
-def describe(parts: Iterable[tuple[str, Evidence]]) -> str:
-    """What was measured, in words: ``≈ 0.06 ± 0.01, wins on 5 of 5 draws; over centring: ≈ ...``."""
-    texts = []
-    for label, found in parts:
-        words = found.words
-        text = f"{found}, {words}" if words else str(found)
-        texts.append(f"{label}: {text}" if label else text)
-    return "; ".join(texts)
+def describe(
+    found: Evidence,
+    expect: Expectation | None,
+    rival: Mapping[str, Gain],
+    elsewhere: Mapping[str, Evidence],
+) -> str:
+    """What was measured, in words: ``≈ 0.06 ± 0.01, wins on 5 of 5 draws; over centring: ≈ ...``.
+
+    A difference that must lie in a region is told by its number alone: which relation it has decides nothing.
+    """
+    judged = isinstance(expect, str)
+    parts = [
+        _part(found, judged),
+        *(f"over {label}: {_part(gain, True)}" for label, gain in rival.items()),
+        *(f"{label}: {_part(other, judged)}" for label, other in elsewhere.items()),
+    ]
+    return "; ".join(parts)
+
+
+def _part(found: Evidence, in_words: bool) -> str:
+    return f"{found}, {found.words}" if in_words and found.words else str(found)
 
 
 def _meets(found: Evidence, expect: Expectation | None) -> bool | None:

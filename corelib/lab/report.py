@@ -93,9 +93,7 @@ def _outcome(claim: dict) -> str:
 def _row(claim: dict) -> tuple[str, Markup]:
     main = " <em>(the main claim)</em>" if claim["main"] else ""
     rows = [f'<a href="#{anchor(claim)}">{to_html(claim["statement"])}</a>{main}', *claim_lines(claim)]
-    condition = f"{claim['condition']}{_tight(claim)}" + (
-        f"; not met: {claim['problem']}" if claim["problem"] else ""
-    )
+    condition = claim["condition"] + (f"; not met: {claim['problem']}" if claim["problem"] else "")
     return _outcome(claim), Markup("<br>".join(rows) + folded("Condition", to_html(condition)))
 
 
@@ -107,17 +105,13 @@ def claim_lines(claim: dict) -> list[str]:
     return lines + ([f"Why: {to_html(claim['reason'])}"] if claim["reason"] else [])
 
 
-def _tight(claim: dict) -> str:
-    return f" (nearest end {claim['tightness']} away)" if claim["tightness"] else ""
-
-
 def _text(claim: dict) -> str:
     cells = (
         claim["outcome"],
         claim["statement"],
         claim["paper"],
         " | ".join(_measured(claim)),
-        claim["condition"] + _tight(claim),
+        claim["condition"],
         claim["problem"] and f"not met: {claim['problem']}",
         claim["reason"],
     )

@@ -136,6 +136,14 @@ def test_half_precision_is_computed_in_single(function, half):
 
 
 @over(FUNCTIONS)
+def test_views_that_torch_negates_when_they_are_read(function):
+    kwargs = tensors(function)
+    lazy = kwargs | {n: torch.complex(kwargs[n], -kwargs[n]).conj().imag for n in float_names(function)}
+    assert all(lazy[n].is_neg() for n in float_names(function))
+    assert_same(*(parts(function(**given)) for given in (lazy, kwargs)), rtol=0, atol=0)
+
+
+@over(FUNCTIONS)
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_without_gradients(function, mode):
     expected, _ = run(function, tensors(function))

@@ -27,7 +27,7 @@ def claim(name, origin, outcome, **changes):
         "outcome": outcome,
         "reason": "" if outcome == "holds" else "small data",
         "draws": 5,
-        "tightness": "≈ 1.5 (within 0.5) sd",
+        "band": [0.75, 1.2],
         "wide": None,
         "problem": "",
     }

@@ -10,6 +10,7 @@ import pytest
 
 from corelib import lab
 from corelib.lab import claims as claims_module
+from corelib.lab.bands import STORING
 from corelib.lab.card import Card
 from corelib.lab.report import MIME, render
 
@@ -99,7 +100,7 @@ def test_a_report_stores_every_claim_and_fills_the_card(card, claims, shown):
         "outcome": "a simpler rival ties",
         "reason": "centring does it too",
         "draws": 5,
-        "tightness": "≈ 1.4 (within 0.5) sd",
+        "band": [0.04, 0.06],
         "wide": None,
         "problem": "",
     }
@@ -133,7 +134,10 @@ def test_a_report_stores_every_claim_and_fills_the_card(card, claims, shown):
         ),
     ],
 )
-def test_a_condition_that_is_not_met_or_cannot_fail_stops_the_notebook(changes, problem, claims, shown):
+def test_a_condition_that_is_not_met_or_cannot_fail_stops_the_notebook(
+    changes, problem, claims, shown, monkeypatch
+):
+    monkeypatch.setenv(STORING, "1")
     claims.paper("a", "b", **PAPER | changes)
     if not problem:
         claims.report()
@@ -143,7 +147,16 @@ def test_a_condition_that_is_not_met_or_cannot_fail_stops_the_notebook(changes, 
     assert stored(shown)["claims"][0]["problem"]
 
 
-def test_a_win_has_a_band_above_zero(claims, shown):
+def test_where_nothing_is_stored_only_the_mean_counts(claims, shown):
+    claims.paper("a", "b", **PAPER | {"band": (-0.01, 0.3)})
+    claims.report()
+    claims.ours("c", "d", found=WIN, expect="wins", band=(0.06, 0.07))
+    with pytest.raises(lab.ClaimError, match="the mean must lie from"):
+        claims.report()
+
+
+def test_a_win_has_a_band_above_zero(claims, shown, monkeypatch):
+    monkeypatch.setenv(STORING, "1")
     found = PROTOCOL.compare([0.02, 0.09, 0.06, 0.07], [0, 0, 0, 0])
     assert found.relation == "wins"
     claims.paper("a", "b", **PAPER | {"found": found, "band": (-0.001, 0.09)})

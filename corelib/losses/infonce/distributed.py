@@ -176,11 +176,16 @@ class _GlobalLoss(torch.autograd.Function):
             back = first_query + torch.arange(n, device=queries.device)
         need = any(other["grad"] for other in everybody)
         leaves = [leaf if leaf is None else leaf.requires_grad_(need) for leaf in leaves]
+        own_error, loss = None, queries.new_zeros(())
         with torch.set_grad_enabled(need):
-            loss = info_nce(*leaves[:2], 1.0, labels=own, hard_negatives=leaves[2], key_ids=all_ids)
-            if symmetric:
-                loss = 0.5 * (loss + info_nce(*leaves[3:], 1.0, labels=back, key_ids=query_ids))
-            loss = loss * (n / total)
+            try:
+                loss = info_nce(*leaves[:2], 1.0, labels=own, hard_negatives=leaves[2], key_ids=all_ids)
+                if symmetric:
+                    loss = 0.5 * (loss + info_nce(*leaves[3:], 1.0, labels=back, key_ids=query_ids))
+                loss = loss * (n / total)
+            except ValueError as error:  # an exponent overflows
+                own_error = error
+        value = _sum_of_all(loss, own_error, group)
         if need:
             used = [leaf for leaf in leaves if leaf is not None]
             gradients = iter(torch.autograd.grad(loss, used))
@@ -195,8 +200,6 @@ class _GlobalLoss(torch.autograd.Function):
                 grad_keys[:n] += grad_own_keys
                 grad_queries = grad_queries + grad_all_queries[first_query : first_query + n]
             ctx.save_for_backward(grad_queries, grad_keys, *(() if grad_hard is None else (grad_hard,)))
-        value = loss.detach().double()
-        dist.all_reduce(value, group=group)
         return value.to(queries.dtype)
 
     @staticmethod
@@ -208,6 +211,19 @@ class _GlobalLoss(torch.autograd.Function):
         return *(scale * g if needed else None for g, needed in zip(gradients, needs, strict=True)), *(
             None,
         ) * 3
+
+
+def _sum_of_all(loss: Tensor, own_error: Exception | None, group) -> Tensor:
+    """The sum of the processes' parts in float64; an error in all of them if one could not compute its part."""
+    told = torch.stack(
+        [loss.detach().double(), loss.new_full((), own_error is not None, dtype=torch.float64)]
+    )
+    dist.all_reduce(told, group=group)
+    if own_error is not None:
+        raise own_error
+    if told[1]:
+        raise ValueError("another rank of the group could not compute its part: an exponent overflows there")
+    return told[0]
 
 
 def _gather(rows: Tensor, counts: list[int], group) -> Tensor:

@@ -73,6 +73,7 @@ refused = {
     "temperature": (dict(queries=q, keys=q), dict(temperature=0.1 + rank)),
     "key_ids": (dict(queries=q, keys=q, key_ids=torch.arange(3) if rank else None), {}),
     "gradient": (dict(queries=q, keys=q), dict(gradient=["ddp", "sum"][rank])),
+    "exponent": (dict(queries=q * [1e37, 1.0][rank], keys=q), {}),
     "other": (dict(queries=q / rank if rank == 0 else q, keys=q), {}),
 }
 for name, (tensors, options) in refused.items():
@@ -192,6 +193,10 @@ def test_no_second_derivative(results):
         ("temperature", ["all ranks must agree on temperature; got 0.1, 1.1"] * 2),
         ("key_ids", ["all ranks must agree on key_ids; got False, True"] * 2),
         ("gradient", ["all ranks must agree on gradient; got ddp, sum"] * 2),
+        (
+            "exponent",
+            ["queries and keys must be small enough", "another rank of the group could not compute its part"],
+        ),
         (
             "other",
             ["queries must be finite", "rank 0 of the group refused its arguments: queries must be finite"],
