@@ -62,7 +62,9 @@ def bm25_scores(
     array([[0.63, 0.  ]], dtype=float32)
     """
     try:
-        with warnings.catch_warnings():  # its progress bars, which are never shown, miss a widget in notebooks
+        with (
+            warnings.catch_warnings()
+        ):  # its progress bars, which are never shown, miss a widget in notebooks
             warnings.filterwarnings("ignore", message="IProgress not found")
             import bm25s
     except ModuleNotFoundError as error:
