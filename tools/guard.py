@@ -256,6 +256,8 @@ def _anatomy_problems(cells: list[NotebookNode]) -> Iterator[str]:
     if found != list(SECTIONS):
         yield f"the sections must be {', '.join(SECTIONS)}; found {', '.join(found)}"
     code = [cell for cell in cells if cell.cell_type == "code"]
+    if not cells[0].source.startswith("# "):
+        yield "the first cell must begin with the title, '# ...'"
     if len(code) < 2 or not code[1].source.startswith("# @title ") or "hide-input" not in _tags(code[1]):
         yield "the second code cell must hold the imports, under a line '# @title Imports', and be folded (hide-input)"
     for number, cell in enumerate(code, 1):

@@ -68,7 +68,10 @@ def list_kl_loss(
     """
     student, target = _log_distributions(scores, teacher, temperature, teacher_temperature, mask)
     check_reduction(reduction)
-    return reduce((target.exp() * (target - student)).sum(1), reduction)
+    probability = target.exp()
+    # where it is 0, and left out candidates have 0, the difference of the logarithms may be infinite
+    terms = torch.where(probability > 0, probability * (target - student), 0.0)
+    return reduce(terms.sum(1), reduction)
 
 
 def _log_distributions(

@@ -51,6 +51,14 @@ def test_scores_of_any_size(dtype):
     assert value.item() == 2e4 and scores.grad.isfinite().all()
 
 
+def test_a_score_at_the_end_of_the_range_beside_padding():
+    scores = torch.tensor([[0.0, 1.7e308, 0.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[True, True, True, False]])
+    value = list_kl_loss(scores, TEACHER[:1, :4], mask=mask)
+    value.backward()
+    assert value.item() > 1e307 and scores.grad.isfinite().all() and scores.grad[0, 3] == 0
+
+
 def test_padding_may_hold_anything_and_changes_nothing():
     mask = torch.ones(5, 7, dtype=torch.bool)
     mask[0, 4:], mask[1], mask[2, 1:] = False, False, False
