@@ -22,6 +22,7 @@ from corelib.data.movielens import movielens, movielens_100k
 from corelib.data.node_graph import NodeGraph
 from corelib.data.preference_pairs import PreferencePairs
 from corelib.data.prompt_contexts import prompt_contexts
+from corelib.data.renamed_columns import renamed_columns
 from corelib.data.rhelp import rhelp
 from corelib.data.rhelp_words import rhelp_words
 from corelib.data.seealso import seealso
@@ -65,6 +66,7 @@ __all__ = [
     "movielens_100k",
     "prompt_contexts",
     "rated_words",
+    "renamed_columns",
     "rhelp",
     "rhelp_words",
     "seealso",
