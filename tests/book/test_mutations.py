@@ -37,10 +37,10 @@ CHAPTERS = sorted(
 IN_THE_LAB = Mutation(
     chapter="green",
     kind="library",
-    name="a comparison that wins when it loses",
+    name="a comparison that loses when it wins",
     function="Gain.relation",
-    old="self.low > 0 and self.mean >= self.margin",
-    new="self.low < 0 and self.mean <= self.margin",
+    old='return "wins"',
+    new='return "loses"',
 )
 IN_THE_NOTEBOOK = Mutation(
     chapter="green",
