@@ -26,6 +26,7 @@ def main(notebook: Path, fixture: Path) -> int:
     if len(roots) != 1:
         print(f"one cell must hold the full-scale branch (if {BRANCH}:); found {len(roots)}")
         return 1
+    sys.path.append(str(fixture.parent.parent))  # what several fixtures share
     settings = runpy.run_path(str(fixture))
     settings["prepare"]()
     names: dict[str, object] = {"__name__": "__main__"}

@@ -1,0 +1,74 @@
+"""What stands in for public data and models when a test runs the full scale of a chapter."""
+
+import sys
+import types
+
+import numpy as np
+import torch
+
+
+def cub200(species: int, each: int, size: int) -> None:
+    """Tiny noise pictures in the place of CUB-200-2011: so many of each species."""
+    import corelib.data
+
+    birds = corelib.data.LabelledImages(
+        images=np.random.default_rng(0).integers(0, 256, (species * each, size, size, 3), dtype=np.uint8),
+        labels=np.repeat(np.arange(species), each),
+        names=tuple(f"species {i}" for i in range(species)),
+    )
+    corelib.data.cub200 = lambda **options: birds
+
+
+def resnet50(crop: int) -> None:
+    """A layer of batch normalisation and a linear one in the place of torchvision's ResNet-50."""
+    models = types.ModuleType("torchvision.models")
+    models.resnet50 = lambda weights: _Network(crop)
+    sys.modules["torchvision"] = types.ModuleType("torchvision")
+    sys.modules["torchvision.models"] = models
+
+
+class _Network(torch.nn.Module):
+    """A layer of batch normalisation, and ``fc``, which the chapters replace."""
+
+    def __init__(self, crop: int) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)
+        self.fc = torch.nn.Linear(3 * crop * crop, 1000)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.norm(pictures).flatten(1))
+
+
+def beir(share: float, *, own: bool = False) -> None:
+    """Forty queries and sixty documents in the place of BEIR's, relevant at random; with ``own``, i for i at least."""
+    import corelib.data
+
+    relevance = np.where(np.random.default_rng(0).random((40, 60)) < share, 3, 0).astype(np.int8)
+    if own:
+        relevance[np.arange(40), np.arange(40)] = 3
+    tiny = corelib.data.TextRetrieval(
+        name="tiny",
+        document_ids=tuple(f"d{i}" for i in range(60)),
+        documents=tuple(f"document {i}" for i in range(60)),
+        query_ids=tuple(f"q{i}" for i in range(40)),
+        queries=tuple(f"query {i}" for i in range(40)),
+        relevance=relevance,
+        split=np.repeat(["train", "dev", "test"], [20, 8, 12]),
+    )
+    corelib.data.beir = lambda name: tiny
+
+
+def sentence_transformers() -> None:
+    """Random unit vectors in the place of an encoder's."""
+    stub = types.ModuleType("sentence_transformers")
+    stub.SentenceTransformer = _Encoder
+    sys.modules["sentence_transformers"] = stub
+
+
+class _Encoder:
+    def __init__(self, name: str) -> None:
+        self.rng = np.random.default_rng(1)
+
+    def encode(self, texts: list[str], **options: object) -> np.ndarray:
+        vectors = self.rng.standard_normal((len(texts), 16)).astype(np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
