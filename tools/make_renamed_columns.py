@@ -10,18 +10,14 @@ reader makes its length 1) and a hash of each text. Of the definitions it keeps 
 eight nearest of a column, with and without relatives.
 """
 
-import hashlib
 import json
-import lzma
-import pickle
 
 import numpy as np
-import pandas as pd
-from make_rhelp_pairs import TABLES
+from make_rhelp_pairs import fingerprint, numeric_columns, parts, read_table, says_enough
 
 from corelib.data import MiniLM, renamed_columns
+from corelib.data._rhelp_pages import SAME_DATA
 from corelib.data.renamed_columns import COLUMNS, VECTORS
-from corelib.data.rhelp import SAME_DATA
 from corelib.data.text_retrieval import text_hashes
 
 FEWEST_LINKS = 2
@@ -39,9 +35,9 @@ def write_columns() -> None:
     columns: dict[str, list[str]] = {}
     links = []
     for source, target in pairs:
-        if package(source) == package(target):
+        if parts(source)[0] == parts(target)[0]:
             continue
-        ours, theirs = numeric_columns(source), numeric_columns(target)
+        ours, theirs = hashes(source), hashes(target)
         same = [
             (i, j)
             for i, mine in enumerate(ours.values())
@@ -94,28 +90,12 @@ def columns_of(pair) -> list[tuple[str, str]]:
     ]
 
 
-def package(page: str) -> str:
-    return page.split("/")[0]
-
-
-def numeric_columns(page: str) -> dict[str, str | None]:
+def hashes(page: str) -> dict[str, str | None]:
     """The names of the numeric columns, each with a hash of its numbers, or None if they say too little."""
-    table = pickle.loads(lzma.decompress((TABLES / f"{page}.pkl.compress").read_bytes()))
     return {
-        str(name): fingerprint(column)
-        for name, column in table.items()
-        if name != "rownames"
-        and pd.api.types.is_numeric_dtype(column)
-        and not pd.api.types.is_bool_dtype(column)
+        name: fingerprint(values) if says_enough(values) else None
+        for name, values in numeric_columns(read_table(page))
     }
-
-
-def fingerprint(column: pd.Series) -> str | None:
-    values = column.dropna().to_numpy(dtype=np.float64)
-    values = np.sort(values[np.isfinite(values)])
-    if len(values) < 10 or len(np.unique(values)) < 8:
-        return None
-    return hashlib.sha256("\n".join(f"{value:.6g}" for value in values).encode()).hexdigest()
 
 
 if __name__ == "__main__":

