@@ -1,19 +1,26 @@
-"""Builds the compiled core: one extension module per ``corelib/kernels/*.pyx``.
+"""Builds the compiled core: one extension module per ``corelib/kernels/*.pyx``, and where nvcc is found the CUDA core.
 
 A wheel holds abi3 modules, one binary per platform for every Python from 3.11 on (the first whose limited API has the
 buffer protocol); a call then takes 0.3 microseconds longer. In place, they are built for the Python at hand.
+
+The CUDA core is a shared library of its own, for the GPUs that the machine has, or for all that nvcc knows if it has
+none. CORELIB_CUDA=0 leaves it out, CORELIB_CUDA=1 makes it an error if it cannot be built;
+CORELIB_CUDA_ARCHITECTURES="75 90" chooses the GPUs.
 
 Everything else about the package stands in ``pyproject.toml``.
 """
 
 import os
 import re
+import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 if sys.platform == "win32":
     sys.exit(
@@ -62,6 +69,72 @@ def kernels():
     ]
 
 
+CUDA = Path("corelib/kernels/cuda")
+ARCHITECTURES = ("75", "80", "86", "89", "90", "100", "120")  # that the kernels are written for
+
+
+class NoCuda(Exception):
+    """Why the CUDA core cannot be built."""
+
+
+def cuda_command(out: Path) -> list[str]:
+    """The call of nvcc that makes the CUDA core."""
+    home = os.environ.get("CUDA_HOME") or "/usr/local/cuda"
+    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path=f"{home}/bin")
+    if not nvcc:
+        raise NoCuda("nvcc was not found")
+    version = re.search(r"release (\d+)\.(\d+)", _output(nvcc, "--version"))
+    if not version or tuple(map(int, version.groups())) < (12, 1):
+        raise NoCuda(f"CUDA 12.1 or newer is needed; {nvcc} is {version[0] if version else 'unknown'}")
+    known = re.findall(r"compute_(\d+)\b", _output(nvcc, "--list-gpu-arch"))
+    wanted = os.environ.get("CORELIB_CUDA_ARCHITECTURES", "").split() or _gpus_here()
+    chosen = [arch for arch in wanted or ARCHITECTURES if arch in known]
+    if not chosen:
+        raise NoCuda(f"{nvcc} knows none of the architectures {wanted}")
+    codes = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in chosen]
+    newest = max(chosen, key=int)
+    codes.append(f"-gencode=arch=compute_{newest},code=compute_{newest}")  # for GPUs that are newer still
+    return [
+        *(nvcc, "-O3", "-std=c++17", "--shared", "--threads=0", "-cudart=static", "-Wno-deprecated-gpu-targets"),
+        *("-Xcompiler=-fPIC,-fvisibility=hidden", *codes, *map(str, sorted(CUDA.glob("*.cu"))), "-o", str(out)),
+    ]  # fmt: skip
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _gpus_here() -> list[str]:
+    if not shutil.which("nvidia-smi"):
+        return []
+    found = _output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
+    return sorted({major + minor for major, minor in re.findall(r"^(\d+)\.(\d+)$", found, re.MULTILINE)})
+
+
+class BuildAll(build_ext):
+    """The extension modules, and then the CUDA core."""
+
+    def run(self) -> None:
+        super().run()
+        wish = os.environ.get("CORELIB_CUDA", "")
+        if wish == "0":
+            return
+        folder = CUDA if self.inplace or self.editable_mode else Path(self.build_lib) / CUDA
+        library = folder / "libcorelib_cuda.so"
+        newest = max(path.stat().st_mtime for path in (*CUDA.glob("*.*"), Path(__file__)) if path.suffix != ".so")
+        if library.exists() and library.stat().st_mtime > newest:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            made = subprocess.run(cuda_command(library), capture_output=True, text=True, check=False)
+            if made.returncode:
+                raise NoCuda(f"nvcc failed:\n{made.stdout}{made.stderr}")
+        except NoCuda as reason:
+            if wish == "1":
+                sys.exit(f"corelib: CORELIB_CUDA=1, but {reason}")
+            print(f"corelib: built without the CUDA core, as {reason}")
+
+
 if __name__ == "__main__":
     directives = {
         "language_level": 3,
@@ -73,5 +146,6 @@ if __name__ == "__main__":
     }
     setup(
         ext_modules=cythonize(kernels(), compiler_directives=directives),
+        cmdclass={"build_ext": BuildAll},
         options={"bdist_wheel": {"py_limited_api": "cp311"}} if abi3 else {},
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from corelib._tensors import check_finite, dtype_name
-from corelib.engines import pair_sums_torch
+from corelib.engines import gpu, pair_sums_cuda, pair_sums_torch
 from corelib.engines.route import Operator, first_derivative_only, takes_torch
 from corelib.kernels import pairwise as kernel
 
@@ -43,6 +43,10 @@ def _pair_loss(
     A group's loss is the weighted mean over its pairs if ``mean``, else the sum; 0 if one side has no weight. Gradients
     that are not needed come back empty. Only groups may have a side without numbers.
     """
+    if gpu.takes(pos) and kind in pair_sums_cuda.KINDS:
+        return pair_sums_cuda.pair_loss(
+            pos, neg, pos_weight, neg_weight, pos_indptr, neg_indptr, kind, temperature, margin, mean, need_pos, need_neg
+        )  # fmt: skip
     u, pos_total = normalised(pos_weight, "pos_weight", pos_indptr)
     v, neg_total = normalised(neg_weight, "neg_weight", neg_indptr)
     factor = _factor(pos, pos_indptr, pos_total, mean) * _factor(neg, neg_indptr, neg_total, mean)
@@ -113,6 +117,8 @@ pair_loss = Operator(
 
 def _soft_counts(x: Tensor, y: Tensor, x_indptr: Tensor, y_indptr: Tensor, temperature: float) -> Tensor:
     """How many y of its group stand above each x, softly: minus the derivative by x of a sum of softplus."""
+    if gpu.takes(x):
+        return pair_sums_cuda.soft_counts(x, y, x_indptr, y_indptr, temperature)
     factor = torch.full((len(x_indptr) - 1,), temperature, dtype=torch.float64, device=x.device)
     _, slope, _ = pair_sum(
         "softplus", x, y, None, None, x_indptr, y_indptr, temperature, 0.0, factor, True, False, False
@@ -131,6 +137,10 @@ def _soft_count_gradients(
     need_y: bool,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of a weighted sum of soft counts: of all pairs, as weights of one sign are what a pair sum takes."""
+    if gpu.takes(x):
+        return pair_sums_cuda.soft_count_gradients(
+            upstream, x, y, x_indptr, y_indptr, temperature, need_x, need_y
+        )
     gradients = torch.zeros_like(x), torch.zeros_like(y)
     if upstream.numel() == 0:
         return gradients

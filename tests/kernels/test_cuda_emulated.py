@@ -1,49 +1,37 @@
 """The row and box functions of the CUDA core, compiled for the CPU and run one warp after another, against float64."""
 
 import ctypes
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-SOURCE = Path(__file__).with_name("emulate_cuda.cpp")
-HEADERS = Path(__file__).parents[2] / "corelib" / "kernels" / "cuda"
-KINDS = {"softplus": 0, "sigmoid": 1}
-D, P, I = ctypes.c_double, ctypes.c_void_p, ctypes.c_int
+from corelib.kernels import cuda
+from tests.cuda_on_cpu import build, needs_compiler
 
-pytestmark = pytest.mark.skipif(not shutil.which("c++"), reason="needs a C++ compiler")
-
-
-def build(folder, *flags):
-    path = folder / "emulated.so"
-    options = ["-O2", "-std=c++14", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-I{HEADERS}", *flags]
-    subprocess.run(["c++", *options, str(SOURCE), "-o", str(path)], check=True)
-    lib = ctypes.CDLL(str(path))
-    lib.ks_pair_sum.argtypes = [I, P, P, P, I, P, P, P, I, I, D, I, P, P, P]
-    lib.ks_pair_values.argtypes = [I, P, I, P, P]
-    return lib
+pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module", params=["as shipped", "three chunks"])
-def lib(request, tmp_path_factory):
-    few = ["-DKS_MAX_CHUNKS=3"] if request.param == "three chunks" else []
-    return build(tmp_path_factory.mktemp("cuda"), *few)
+def lib(request):
+    return build("KS_FEW_PAIRS=0", *["KS_MAX_CHUNKS=3"] * (request.param == "three chunks"))
 
 
-def at(array):
-    return None if array is None else array.ctypes.data
-
-
-def pair_sum(lib, kind, x, u, y, v, temperature, x_indptr=None, y_indptr=None, reverse=0):
+def pair_sum(lib, kind, x, u, y, v, temperature, x_indptr=None, y_indptr=None, reverse=False):
+    """Totals of the groups and both slopes, by the C interface."""
     groups = 1 if x_indptr is None else len(x_indptr) - 1
-    total, slope_x, slope_y = np.empty(groups), np.empty_like(x), np.empty_like(y)
-    lib.ks_pair_sum(
-        KINDS[kind], at(x), at(u), at(x_indptr), len(x), at(y), at(v), at(y_indptr), len(y), groups, temperature, reverse,
-        at(total), at(slope_x), at(slope_y),
-    )  # fmt: skip
-    return total, slope_x, slope_y
+    total, slopes, ones = np.empty(groups), [np.empty_like(x), np.empty_like(y)], np.ones(groups)
+    sides = (cuda.Side * 2)()
+    for side, arrays in zip(sides, ((x, u, x_indptr), (y, v, y_indptr)), strict=True):
+        side.number, side.weight, side.indptr = (None if array is None else array.ctypes.data for array in arrays)
+        side.n = len(arrays[0])
+    for side, slope in zip(sides, slopes, strict=True):
+        side.slope = slope.ctypes.data
+    stream = lib.ks_reversed() if reverse else None
+    pairs = cuda.Pairs(
+        sides, cuda.KINDS[kind], groups, 1, temperature, ones.ctypes.data, total.ctypes.data, None, stream
+    )
+    assert lib.ks_pair_sum(ctypes.byref(pairs)) == 0
+    return total, *slopes
 
 
 def function(kind, d):
@@ -102,7 +90,7 @@ def cases():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", cuda.KINDS)
 @pytest.mark.parametrize("name", cases())
 @pytest.mark.parametrize("weighted", [False, True])
 def test_pair_sum(lib, kind, name, weighted):
@@ -114,11 +102,11 @@ def test_pair_sum(lib, kind, name, weighted):
         v[:3] = 0
     got = pair_sum(lib, kind, x, u, y, v, temperature)
     assert_close(got, reference(kind, x, u, y, v, temperature))
-    for a, b in zip(got, pair_sum(lib, kind, x, u, y, v, temperature, reverse=1), strict=True):
+    for a, b in zip(got, pair_sum(lib, kind, x, u, y, v, temperature, reverse=True), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", cuda.KINDS)
 @pytest.mark.parametrize("temperature", np.geomspace(0.05, 0.2, 9))
 def test_every_width(lib, kind, temperature):
     rng = np.random.default_rng(2)
@@ -144,21 +132,34 @@ def grouped(rng, groups, temperature):
         yield numbers.astype(np.float32), weights.astype(np.float32), np.r_[0, sizes.cumsum()]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", cuda.KINDS)
 @pytest.mark.parametrize("groups, temperature", [(2, 5.0), (7, 0.1), (40, 0.02), (300, 1.0), (300, 1e-3)])
 def test_groups(lib, kind, groups, temperature):
     (x, u, x_indptr), (y, v, y_indptr) = grouped(np.random.default_rng(3), groups, temperature)
     arguments = (x, u, y, v, temperature, x_indptr, y_indptr)
     got = pair_sum(lib, kind, *arguments)
     assert_close(got, reference(kind, *arguments), entry=5e-6)
-    for a, b in zip(got, pair_sum(lib, kind, *arguments, reverse=1), strict=True):
+    for a, b in zip(got, pair_sum(lib, kind, *arguments, reverse=True), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_single_pairs(lib, kind):
-    d = np.r_[np.linspace(-100, 100, 4001), -1e30, 1e30, -87.0, 88.0, 0.0].astype(np.float32)
-    value, slope = np.empty_like(d), np.empty_like(d)
-    lib.ks_pair_values(KINDS[kind], at(d), len(d), at(value), at(slope))
-    for got, want in zip((value, slope), function(kind, d.astype(np.float64)), strict=True):
-        np.testing.assert_allclose(got, want, rtol=5e-7, atol=1e-37)
+@pytest.mark.parametrize("kind", cuda.KINDS)
+def test_pair_by_pair(kind):
+    rng = np.random.default_rng(4)
+    (x, u, x_indptr), (y, v, y_indptr) = grouped(rng, 9, 0.3)
+    arguments = (x, u, y, v, 0.3, x_indptr, y_indptr)
+    assert_close(pair_sum(build(), kind, *arguments), reference(kind, *arguments), entry=1e-5)
+
+
+@pytest.mark.parametrize("defines", [("KS_FEW_PAIRS=0",), ()], ids=["by boxes", "pair by pair"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_bad_number_makes_its_group_nan_and_no_other(defines, bad):
+    (x, u, x_indptr), (y, v, y_indptr) = grouped(np.random.default_rng(5), 7, 0.1)
+    arguments = (u, y, v, 0.1, x_indptr, y_indptr)
+    want = pair_sum(build(*defines), "softplus", x, *arguments)
+    x[x_indptr[2]] = bad
+    got = pair_sum(build(*defines), "softplus", x, *arguments)
+    own_x, own_y = (slice(indptr[2], indptr[3]) for indptr in (x_indptr, y_indptr))
+    assert np.isnan(got[0][2]) and np.isnan(got[1][own_x][0]) and np.isnan(got[2][own_y]).all()
+    for g, w, own in zip(got, want, (slice(2, 3), own_x, own_y), strict=True):
+        np.testing.assert_array_equal(np.delete(g, own), np.delete(w, own))

@@ -6,13 +6,12 @@
  *     d > 0:   k(d) = line(d) + mirror sum_t a_t e^(-t d),    k'(d) = line' - mirror sum_t t a_t e^(-t d),
  * with a_t = (-1)^(t+1) / t, line = d and mirror = 1 for softplus; (-1)^(t+1), 1 and -1 for sigmoid. */
 #pragma once
+#include "interface.h"
 #include "lanes.cuh"
 
 #define KS_P 8      /* coefficients per box */
 #define KS_TERMS 8  /* exponentials in each tail */
 #define KS_NEAR 5   /* most boxes a near neighbour can be away */
-
-enum { KS_SOFTPLUS, KS_SIGMOID };
 
 typedef struct {
     float per_width;                          /* 1 / H, a power of two: places in boxes are exact */

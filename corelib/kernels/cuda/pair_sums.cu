@@ -7,36 +7,7 @@
 #include "pair_boxes.cuh"
 #include "pair_direct.cuh"
 
-typedef struct { /* one side on the GPU; group g is indptr[g] .. indptr[g + 1] - 1, or everything if indptr is NULL */
-    const float *number, *weight; /* weight NULL: all 1 */
-    const int64_t *indptr;
-    int n;
-    float *slope;                 /* NULL: not wanted */
-} ks_side;
-
-typedef struct {
-    ks_side side[2]; /* x and y */
-    int kind, groups, needs_value;
-    double temperature;
-    const double *factor; /* of every group */
-    double *value;        /* of every group */
-    void *space;
-    cudaStream_t stream;
-} ks_pairs;
-
-__device__ __forceinline__ int ks_group_of(const int64_t *indptr, int groups, int64_t i) {
-    int low = 0, high = groups - 1;
-    while (low < high) { /* the last group that begins at or before i and is not empty */
-        int middle = low + (high - low + 1) / 2;
-        if (indptr[middle] <= i) low = middle;
-        else high = middle - 1;
-    }
-    return low;
-}
-__device__ __forceinline__ int ks_group_in(const ks_pairs &p, int s, int i) {
-    return p.side[s].indptr ? ks_group_of(p.side[s].indptr, p.groups, i) : 0;
-}
-__device__ __forceinline__ float ks_weight(const ks_side &side, int i) { return side.weight ? side.weight[i] : 1.0f; }
+__device__ __forceinline__ int ks_group_in(const ks_pairs &p, int s, int i) { return ks_group_of(p.side[s].indptr, p.groups, i); }
 
 /* Sum of value[i] over the range of every group, a block each, in a fixed order; NaN for a bad group. */
 template <class Range>
@@ -76,8 +47,8 @@ __global__ void ks_encode_kernel(ks_pairs p, float limit, float *number, uint64_
     int n = p.side[0].n, all = n + p.side[1].n, threads = gridDim.x * blockDim.x;
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += threads) {
         int s = i >= n, at = i - s * n, group = ks_group_in(p, s, at);
-        float value = p.side[s].number[at], w = ks_weight(p.side[s], at);
-        if (!(fabsf(value) <= limit) || !(w >= 0 && w < INFINITY)) {
+        float value = p.side[s].number[at], w = ks_side_weight(p.side[s], at);
+        if (!ks_fine(value, w, limit)) {
             bad[group] = 1; /* all writers write the same */
             value = w = 0.0f;
         }
@@ -175,7 +146,7 @@ __global__ void ks_gather_kernel(ks_boxes b, ks_pairs p, float per_width, float 
         int g = ks_group_in(p, s, at);
         float scale = (s ? 1.0f : -1.0f) * (float)p.factor[g] * per_temperature;
         p.side[s].slope[at] = bad[g] ? NAN
-                                     : scale * ks_weight(p.side[s], at) *
+                                     : scale * ks_side_weight(p.side[s], at) *
                                            ks_gather(&b, first[g], last[g], per_width, p.side[s].number[at], s);
     }
 }
@@ -231,20 +202,20 @@ static int ks_lay_out_boxes(ks_box_space *l, int all, int groups, void *base) {
 
 static int ks_sum_by_boxes(const ks_pairs *p) {
     int all = p->side[0].n + p->side[1].n, groups = p->groups, most = ks_multiprocessors() * 8;
-    cudaStream_t stream = p->stream;
+    cudaStream_t stream = (cudaStream_t)p->stream;
     ks_box_space l;
     int code = ks_lay_out_boxes(&l, all, groups, p->space);
     if (code) return code;
     ks_grid grid;
     ks_fill_grid(&grid, p->kind, p->temperature);
-    float per_width = grid.per_width, limit = 3.4e38f / (per_width > 1 ? per_width : 1);
+    float per_width = grid.per_width;
     KS_TRY(cudaMemsetAsync(l.bad, 0, groups * sizeof(int), stream));
     KS_TRY(cudaMemsetAsync(l.first, 0, groups * sizeof(int), stream));
     KS_TRY(cudaMemsetAsync(l.last, 0xff, groups * sizeof(int), stream)); /* -1: no box */
 
     cub::DoubleBuffer<float> number(l.number[0], l.number[1]), weight(l.weight[0], l.weight[1]);
     cub::DoubleBuffer<uint64_t> key(l.key[0], l.key[1]);
-    ks_encode_kernel<<<ks_blocks(all, 256, most), 256, 0, stream>>>(*p, limit, number.Current(), key.Current(), weight.Current(), l.bad);
+    ks_encode_kernel<<<ks_blocks(all, 256, most), 256, 0, stream>>>(*p, ks_limit(per_width), number.Current(), key.Current(), weight.Current(), l.bad);
     size_t bytes = l.cub_bytes;
     if (groups > 1) {
         int bits = 32;
@@ -289,7 +260,7 @@ __global__ void __launch_bounds__(KS_TILE) ks_direct_kernel(ks_pairs p, int s, i
     const ks_side &row = p.side[s], &column = p.side[1 - s];
     int i = blockIdx.x * KS_TILE + threadIdx.x, start = blockIdx.y * share, stop = min(start + share, column.n);
     int low = 0, high = column.n;
-    float here = i < row.n ? row.number[i] : 0.0f, per_temperature = (float)((s ? -1 : 1) / p.temperature);
+    float here = i < row.n ? ks_number_or_nan(row, i) : 0.0f, per_temperature = (float)((s ? -1 : 1) / p.temperature);
     if (row.indptr) {
         int group = ks_group_in(p, s, min(i, row.n - 1));
         low = (int)column.indptr[group];
@@ -304,8 +275,8 @@ __global__ void __launch_bounds__(KS_TILE) ks_direct_kernel(ks_pairs p, int s, i
     for (int first = start; first < stop; first += KS_TILE) {
         int j = first + threadIdx.x, count = min(KS_TILE, stop - first);
         __syncthreads();
-        number[threadIdx.x] = j < stop ? column.number[j] : 0.0f;
-        heavy[threadIdx.x] = j < stop ? ks_weight(column, j) : 0.0f;
+        number[threadIdx.x] = j < stop ? ks_number_or_nan(column, j) : 0.0f;
+        heavy[threadIdx.x] = j < stop ? ks_side_weight(column, j) : 0.0f;
         __syncthreads();
         float some_value = 0, some_slope = 0;
         int from = max(low - first, 0), to = min(high - first, count);
@@ -327,7 +298,7 @@ __global__ void ks_add_parts_kernel(ks_pairs p, int s, int parts, const double *
     const ks_side &row = p.side[s];
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= row.n) return;
-    double slope = 0, value = 0, weight = ks_weight(row, i);
+    double slope = 0, value = 0, weight = ks_side_weight(row, i);
     for (int part = 0; part < parts; part++) slope += part_slope[(int64_t)part * row.n + i];
     if (row.slope) row.slope[i] = (float)((s ? 1 : -1) * p.factor[ks_group_in(p, s, i)] / p.temperature * weight * slope);
     if (!row_value) return;
@@ -360,6 +331,7 @@ static void ks_lay_out_direct(ks_direct_space *l, int n, int m, void *base) {
 
 template <int KIND>
 static int ks_sum_directly(const ks_pairs *p) {
+    cudaStream_t stream = (cudaStream_t)p->stream;
     ks_direct_space l;
     ks_lay_out_direct(&l, p->side[0].n, p->side[1].n, p->space);
     for (int s = 0; s < 2; s++) {
@@ -368,20 +340,17 @@ static int ks_sum_directly(const ks_pairs *p) {
         if (!value && !p->side[s].slope) continue;
         int share = ((columns + parts - 1) / parts + KS_TILE - 1) / KS_TILE * KS_TILE;
         dim3 blocks((rows + KS_TILE - 1) / KS_TILE, parts);
-        if (value) ks_direct_kernel<KIND, true><<<blocks, KS_TILE, 0, p->stream>>>(*p, s, share, l.value, l.slope[s]);
-        else ks_direct_kernel<KIND, false><<<blocks, KS_TILE, 0, p->stream>>>(*p, s, share, nullptr, l.slope[s]);
-        ks_add_parts_kernel<<<(rows + 255) / 256, 256, 0, p->stream>>>(*p, s, parts, l.value, l.slope[s], value ? l.row_value : nullptr);
+        if (value) ks_direct_kernel<KIND, true><<<blocks, KS_TILE, 0, stream>>>(*p, s, share, l.value, l.slope[s]);
+        else ks_direct_kernel<KIND, false><<<blocks, KS_TILE, 0, stream>>>(*p, s, share, nullptr, l.slope[s]);
+        ks_add_parts_kernel<<<(rows + 255) / 256, 256, 0, stream>>>(*p, s, parts, l.value, l.slope[s], value ? l.row_value : nullptr);
     }
     if (p->needs_value)
-        ks_totals_kernel<<<ks_blocks(p->groups, 1, ks_multiprocessors() * 8), 512, 0, p->stream>>>(
+        ks_totals_kernel<<<ks_blocks(p->groups, 1, ks_multiprocessors() * 8), 512, 0, stream>>>(
             l.row_value, ks_range_of_rows{p->side[0].indptr, p->side[0].n}, p->groups, p->factor, nullptr, p->value);
     return (int)cudaGetLastError();
 }
 
 /* ---- interface -------------------------------------------------------------------------------------------- */
-
-/* Up to here all pairs are quicker than a sort. */
-static bool ks_few_pairs(int64_t n, int64_t m) { return n * m <= (int64_t)1 << 25; }
 
 /* Bytes of workspace, or minus an error. Neither side is empty. */
 KS_API int64_t ks_pair_sum_bytes(int64_t n, int64_t m, int64_t groups) {
