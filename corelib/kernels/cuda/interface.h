@@ -24,3 +24,48 @@ typedef struct {
     void *space;          /* ks_pair_sum_bytes */
     void *stream;
 } ks_pairs;
+
+/* ---- rows of a strip of similarities ------------------------------------------------------------------------
+ * A strip holds `rows` rows of `stride` floats, a multiple of 8, of which the first `columns` are similarities and the
+ * rest may be overwritten. Each is replaced by the derivatives of its loss, as `type`, from where the row begins. */
+
+enum { KS_FLOAT32, KS_FLOAT16, KS_BFLOAT16 };
+
+typedef struct {
+    float *strip;
+    int64_t stride;
+    int rows, type;
+    void *stream;
+} ks_strip;
+
+typedef struct { /* columns: the keys, then each row's hard negatives; masks hold a byte, not 0 where a pair is left out */
+    const int64_t *key_ids;          /* of every key, or NULL */
+    const uint8_t *mask, *hard_mask; /* rows x keys and rows x hard, of all rows, or NULL */
+    int keys, hard;
+} ks_candidates;
+
+typedef struct {
+    ks_candidates candidates;
+    const int64_t *own;  /* the key of every row, or NULL: its own number */
+    const float *weight; /* of every row, or NULL */
+    float *losses;       /* of every row */
+    float slope, beta, gamma, gain;
+    int detach;
+    int64_t first_row;
+} ks_info_nce_rows;
+
+typedef struct { /* both directions: row i and column i < pairs look for each other */
+    ks_candidates candidates;
+    float *row_lse, *matched, *column_lse, *column_sum, *losses; /* column_lse holds tops until ks_both_losses */
+    float slope, gain;
+    int pairs;
+    int64_t first_row;
+} ks_both_rows;
+
+typedef struct {
+    const int64_t *row_label, *column_label;
+    float *losses;
+    float alpha, beta, base, epsilon, gain;
+    int mine, itself, columns; /* itself: column i is row i */
+    int64_t first_row;
+} ks_multi_similarity_rows;
