@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from corelib._tensors import check_exponent, check_range, longest_row
-from corelib.engines import info_nce_torch
+from corelib.engines import gpu, info_nce_cuda, info_nce_torch
 from corelib.engines.info_nce_candidates import Candidates
 from corelib.engines.info_nce_torch import Needs, Result
 from corelib.engines.route import Operator, first_derivative_only, keep_gradients, take_gradients, takes_torch
@@ -59,18 +59,24 @@ def _loss(
     need_keys: bool,
     need_hard: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    _check_lengths(queries, keys, hard_negatives, 1 / temperature + abs(beta))
-    if labels is not None:
-        check_range(labels, "labels", len(keys))
+    on_gpu = gpu.takes(queries)
+    if not on_gpu:
+        _check_lengths(queries, keys, hard_negatives, 1 / temperature + abs(beta))
+        if labels is not None:
+            check_range(labels, "labels", len(keys))
     own = torch.arange(queries.shape[0], device=queries.device) if labels is None else labels
     hard = None if hard_negatives is None else hard_negatives.detach()
     candidates = Candidates(queries.detach(), keys.detach(), own, hard, key_ids, mask, hard_mask)
     needs = (need_queries, need_keys, need_hard)
-    plain = takes_torch(queries)
+    if on_gpu:
+        one_way, both_ways = info_nce_cuda.one_way, info_nce_cuda.both_ways
+    elif takes_torch(queries):
+        one_way, both_ways = info_nce_torch.one_way, info_nce_torch.both_ways
+    else:
+        one_way, both_ways = _one_way, _both_ways
     if symmetric:
-        return (info_nce_torch.both_ways if plain else _both_ways)(candidates, temperature, needs)
-    function = info_nce_torch.one_way if plain else _one_way
-    return function(candidates, weight, temperature, beta, gamma, detach, needs)
+        return both_ways(candidates, temperature, needs)
+    return one_way(candidates, weight, temperature, beta, gamma, detach, needs)
 
 
 def _fake(queries, keys, hard_negatives, *arguments):

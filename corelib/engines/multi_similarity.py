@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from corelib._tensors import check_exponent, longest_row
-from corelib.engines import multi_similarity_torch
+from corelib.engines import gpu, multi_similarity_cuda, multi_similarity_torch
 from corelib.engines.route import Operator, first_derivative_only, keep_gradients, take_gradients, takes_torch
 from corelib.engines.strips import product_strips
 from corelib.kernels import contrastive as kernel
@@ -30,6 +30,15 @@ def _loss(
     need_references: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The loss, and its gradients by the embeddings and by the references (empty unless needed)."""
+    given = (
+        embeddings.detach(),
+        labels,
+        None if references is None else references.detach(),
+        reference_labels,
+    )
+    settings = (alpha, beta, base, epsilon, need_embeddings, need_references)
+    if gpu.takes(embeddings):
+        return multi_similarity_cuda.multi_similarity(*given, *settings)
     longest = longest_row(embeddings, "embeddings")
     other = longest if references is None else longest_row(references, "references")
     largest = max(alpha, beta) * max(longest * other + abs(base), abs(epsilon or 0.0), 1.0)
@@ -37,13 +46,7 @@ def _loss(
     names = "embeddings" if references is None else "embeddings and references"
     check_exponent(largest, embeddings.dtype, names, exponent)
     function = multi_similarity_torch.multi_similarity if takes_torch(embeddings) else _compiled
-    given = (
-        embeddings.detach(),
-        labels,
-        None if references is None else references.detach(),
-        reference_labels,
-    )
-    return function(*given, alpha, beta, base, epsilon, need_embeddings, need_references)
+    return function(*given, *settings)
 
 
 def _fake(embeddings, labels, references, *settings):

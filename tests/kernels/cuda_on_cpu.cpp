@@ -1,12 +1,15 @@
 /* The C interface of the CUDA core on the CPU: the same row and box functions, one warp after another, so that they can be
  * tested where there is no GPU. What only a GPU does (sorting, selecting, adding parts) is written out here.
  * With KS_REVERSED in the stream's place, warps run in reverse order: no result may depend on it. */
+#include <string.h>
+
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
 #include "pair_boxes.cuh"
 #include "pair_direct.cuh"
+#include "rows.cuh"
 
 #define KS_API extern "C"
 static char KS_REVERSED;
@@ -115,3 +118,115 @@ KS_API int ks_pair_sum(const ks_pairs *p) {
 KS_API const char *ks_error_string(int) { return "an error"; }
 KS_API int ks_runs_here() { return 0; }
 KS_API int ks_toolkit() { return 13000; }
+
+/* ---- rows ------------------------------------------------------------------------------------------------- */
+
+/* The nearest float16, ties to even, as bits. */
+static uint16_t ks_half_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    double size = fabs((double)value);
+    if (value != value) return sign | 0x7e00;
+    if (size >= 65520) return sign | 0x7c00;
+    int exponent = std::max(size > 0 ? ilogb(size) : -14, -14);
+    int mantissa = (int)nearbyint(ldexp(size, 10 - exponent)); /* 2048 goes over into the exponent by itself */
+    return sign | (uint16_t)(mantissa + ((exponent + 14) << 10));
+}
+
+static void ks_put(const ks_strip *s, int r, const float *row, int columns) {
+    float *out = s->strip + r * s->stride;
+    if (s->type == KS_FLOAT32) std::copy(row, row + columns, out);
+    else
+        for (int j = 0; j < columns; j++) ((uint16_t *)out)[j] = ks_half_bits(row[j]);
+}
+
+/* What ks_rows_kernel does with 128 threads, phase by phase. */
+template <class Loss>
+static int ks_rows(const ks_strip *s, const Loss &loss) {
+    const int threads = 128;
+    int columns = loss.columns();
+    for (int i = 0; i < s->rows; i++) {
+        int r = s->stream == &KS_REVERSED ? s->rows - 1 - i : i;
+        typename Loss::row row = loss.begin(r, s->strip + r * s->stride);
+        std::vector<float> v(s->strip + r * s->stride, s->strip + (r + 1) * s->stride);
+        std::vector<ks_numbers<Loss::TOPS>> top(threads, ks_filled<Loss::TOPS>(-INFINITY));
+        std::vector<ks_numbers<Loss::SUMS>> sum(threads, ks_filled<Loss::SUMS>(0.0f));
+        auto each_four = [&](auto visit) {
+            for (int thread = 0; thread < threads; thread++)
+                for (int j = 4 * thread; j < columns; j += 4 * threads) visit(thread, j);
+        };
+        auto each = [&](auto visit) {
+            each_four([&](int thread, int j) {
+                for (int e = 0; e < 4; e++) visit(thread, j + e);
+            });
+        };
+        auto reduce = [&](auto value, auto join) {
+            for (int step = 16; step; step /= 2) {
+                auto other = value;
+                for (int i = 0; i < threads; i++) value[i] = ks_joined(other[i], other[i ^ step], join);
+            }
+            for (int w = 1; w < threads / 32; w++) value[0] = ks_joined(value[0], value[32 * w], join);
+            return value[0];
+        };
+        each_four([&](int, int j) { loss.enter(row, &v[j], j); });
+        each([&](int thread, int j) { loss.look(row, top[thread], v[j], j); });
+        auto tops = reduce(top, ks_greater());
+        each([&](int thread, int j) { v[j] = loss.weigh(row, tops, sum[thread], v[j], j); });
+        typename Loss::factors f = loss.finish(row, tops, reduce(sum, ks_plus()), true);
+        each([&](int, int j) { v[j] = loss.scale(row, f, v[j], j); });
+        each_four([&](int, int j) { loss.leave(row, f, &v[j], j); });
+        ks_put(s, r, v.data(), columns);
+    }
+    return 0;
+}
+
+KS_API int ks_rows_info_nce(const ks_strip *s, const ks_info_nce_rows *a) {
+    bool some = a->candidates.key_ids || a->candidates.mask || a->candidates.hard_mask;
+    float steep = a->slope + a->beta;
+    if (a->beta != 0) return ks_rows(s, ks_info_nce<true, true>{*a, steep});
+    return some ? ks_rows(s, ks_info_nce<true, false>{*a, steep}) : ks_rows(s, ks_info_nce<false, false>{*a, steep});
+}
+KS_API int ks_rows_multi_similarity(const ks_strip *s, const ks_multi_similarity_rows *a) { return ks_rows(s, ks_multi_similarity{*a}); }
+
+static void ks_enter_row(const ks_both_rows *b, int64_t row, float *s) {
+    ks_left_out left_out(b->candidates, row, row);
+    for (int j = 0; j < b->candidates.keys + b->candidates.hard; j += 4) ks_enter_both(*b, left_out, row, s + j, j);
+}
+KS_API int ks_rows_both_sums(const ks_strip *s, const ks_both_rows *b) {
+    int columns = b->candidates.keys + b->candidates.hard;
+    for (int r = 0; r < s->rows; r++) {
+        float *v = s->strip + r * s->stride, top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
+        ks_enter_row(b, b->first_row + r, v);
+        for (int j = 0; j < columns; j++) ks_run(top[j % 2], sum[j % 2], v[j], b->slope);
+        ks_join(top[0], sum[0], top[1], sum[1], b->slope);
+        b->row_lse[b->first_row + r] = top[0] + logf(sum[0]) / b->slope;
+        b->matched[b->first_row + r] = v[b->first_row + r];
+    }
+    for (int j = 0; j < b->pairs; j++) {
+        float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
+        if (b->first_row) top[0] = b->column_lse[j], sum[0] = b->column_sum[j];
+        for (int r = 0; r < s->rows; r++) ks_run(top[r % 2], sum[r % 2], s->strip[r * s->stride + j], b->slope);
+        ks_join(top[0], sum[0], top[1], sum[1], b->slope);
+        b->column_lse[j] = top[0];
+        b->column_sum[j] = sum[0];
+    }
+    return 0;
+}
+KS_API int ks_rows_both_losses(const ks_strip *, const ks_both_rows *b) {
+    for (int i = 0; i < b->pairs; i++) {
+        b->column_lse[i] += logf(b->column_sum[i]) / b->slope;
+        b->losses[i] = ks_both_loss(*b, i);
+    }
+    return 0;
+}
+KS_API int ks_rows_both_weights(const ks_strip *s, const ks_both_rows *b, int entered) {
+    int columns = b->candidates.keys + b->candidates.hard;
+    for (int r = 0; r < s->rows; r++) {
+        std::vector<float> v(s->strip + r * s->stride, s->strip + (r + 1) * s->stride);
+        if (!entered) ks_enter_row(b, b->first_row + r, v.data());
+        for (int j = 0; j < columns; j++) v[j] = ks_both_weight(*b, b->first_row + r, v[j], j);
+        ks_put(s, r, v.data(), columns);
+    }
+    return 0;
+}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).with_name("libcorelib_cuda.so")
 
-_D, _L, _P, _I = ctypes.c_double, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int
+_D, _F, _L, _P, _I = ctypes.c_double, ctypes.c_float, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int
 KINDS = {"softplus": 0, "sigmoid": 1}
 
 
@@ -35,6 +35,74 @@ class Pairs(ctypes.Structure):
     ]
 
 
+class Strip(ctypes.Structure):
+    """Rows of float32 similarities, each ``stride`` apart, that become derivatives of the type numbered in ``TYPES``."""
+
+    _fields_ = [("strip", _P), ("stride", _L), ("rows", _I), ("type", _I), ("stream", _P)]
+
+
+class Candidates(ctypes.Structure):
+    """What the columns of a strip are: keys, then hard negatives of each row; and which pairs are left out."""
+
+    _fields_ = [("key_ids", _P), ("mask", _P), ("hard_mask", _P), ("keys", _I), ("hard", _I)]
+
+
+class InfoNceRows(ctypes.Structure):
+    """Of all rows, of which those of a strip begin at ``first_row``."""
+
+    _fields_ = [
+        ("candidates", Candidates),
+        ("own", _P),
+        ("weight", _P),
+        ("losses", _P),
+        ("slope", _F),
+        ("beta", _F),
+        ("gamma", _F),
+        ("gain", _F),
+        ("detach", _I),
+        ("first_row", _L),
+    ]
+
+
+class BothRows(ctypes.Structure):
+    """Of all rows and of the first ``pairs`` columns."""
+
+    _fields_ = [
+        ("candidates", Candidates),
+        ("row_lse", _P),
+        ("matched", _P),
+        ("column_lse", _P),
+        ("column_sum", _P),
+        ("losses", _P),
+        ("slope", _F),
+        ("gain", _F),
+        ("pairs", _I),
+        ("first_row", _L),
+    ]
+
+
+class MultiSimilarityRows(ctypes.Structure):
+    """Of all rows; int64 labels."""
+
+    _fields_ = [
+        ("row_label", _P),
+        ("column_label", _P),
+        ("losses", _P),
+        ("alpha", _F),
+        ("beta", _F),
+        ("base", _F),
+        ("epsilon", _F),
+        ("gain", _F),
+        ("mine", _I),
+        ("itself", _I),
+        ("columns", _I),
+        ("first_row", _L),
+    ]
+
+
+TYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The library, or None where it was not built."""
@@ -47,6 +115,9 @@ def declare(lib: ctypes.CDLL) -> ctypes.CDLL:
     lib.ks_pair_sum_bytes.restype = _L
     lib.ks_pair_sum_bytes.argtypes = [_L, _L, _L]
     lib.ks_pair_sum.argtypes = [_P]
+    for name in ("info_nce", "multi_similarity", "both_sums", "both_losses"):
+        getattr(lib, f"ks_rows_{name}").argtypes = [_P, _P]
+    lib.ks_rows_both_weights.argtypes = [_P, _P, _I]
     return lib
 
 
@@ -60,6 +131,11 @@ def pair_sum_bytes(n: int, m: int, groups: int) -> int:
 def pair_sum(pairs: Pairs) -> None:
     """Enqueue a sum over pairs."""
     _check(library().ks_pair_sum(ctypes.byref(pairs)))
+
+
+def rows(name: str, strip: Strip, arguments: ctypes.Structure, *more: int) -> None:
+    """Enqueue the kernels of ``ks_rows_<name>``."""
+    _check(getattr(library(), f"ks_rows_{name}")(ctypes.byref(strip), ctypes.byref(arguments), *more))
 
 
 def error_of_this_device() -> str:

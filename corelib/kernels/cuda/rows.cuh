@@ -88,7 +88,6 @@ struct ks_left_out {
         id = key_ids ? key_ids[own] : 0;
     }
     KS_HD void from(float *v, int j) const {
-#pragma unroll
         for (int e = 0; e < 4; e++) {
             int at = j + e;
             bool out = at >= keys ? at < columns && hard_mask && hard_mask[at - keys] : (mask && mask[at]) || (key_ids && key_ids[at] == id);
@@ -183,7 +182,6 @@ KS_HD void ks_join(float &top, float &sum, float other_top, float other_sum, flo
 /* Four entries of a row in both directions, the own one kept. */
 KS_HD void ks_enter_both(const ks_both_rows &b, const ks_left_out &left_out, int64_t row, float *v, int j) {
     float own = 0;
-#pragma unroll
     for (int e = 0; e < 4; e++)
         if (j + e == row) own = v[e];
     left_out.from(v, j);
