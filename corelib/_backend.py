@@ -1,32 +1,46 @@
 """Which implementation runs, and on what: ``set_backend``, ``get_backend`` and ``info``."""
 
 import contextlib
+import os
 import platform
 from collections.abc import Iterator
 
-from corelib._checks import check_choice
+from corelib._checks import check_bool, check_choice
 
 _BACKENDS = ("auto", "compiled", "torch")
 _current = "auto"
+_checks_gpu = os.environ.get("CORELIB_CHECK", "0") != "0"
 
 
-def set_backend(name: str) -> None:
+def set_backend(name: str, *, check: bool | None = None) -> None:
     """Choose the implementation of the losses and scores.
 
     Parameters
     ----------
     name : {"auto", "compiled", "torch"}
-        "auto" (the default) runs the compiled kernels for CPU tensors and plain torch for all others;
-        "compiled" does the same but refuses tensors that the kernels cannot take; "torch" runs plain torch
-        everywhere, which is how the GPU path is tested on a machine without one.
+        "auto" (the default) runs the compiled kernels for tensors on the CPU, the CUDA core for float32 (and 16-bit)
+        tensors on a GPU where it was built, and plain torch for all others; "compiled" does the same but refuses
+        tensors that neither takes; "torch" runs plain torch everywhere.
+    check : bool, optional
+        Whether values of arguments on a GPU are checked, as those on the CPU always are. The host then waits for the GPU
+        in every call, and no step can be captured in a CUDA graph. Without checks NaN goes in and NaN comes out, and
+        an index out of range makes the loss NaN, or stops the device as in torch. False at first, unless the environment
+        variable CORELIB_CHECK is set to 1; left as it is if not given.
 
     Raises
     ------
     ValueError
         If ``name`` is none of the three.
     """
-    global _current
+    global _current, _checks_gpu
     _current = check_choice(name, "name", _BACKENDS)
+    if check is not None:
+        _checks_gpu = check_bool(check, "check")
+
+
+def checks_gpu() -> bool:
+    """Whether values of arguments on a GPU are checked."""
+    return _checks_gpu
 
 
 def get_backend() -> str:
@@ -58,7 +72,9 @@ def use_torch(device_type: str) -> bool:
     if device_type == "cpu":
         return _current == "torch"
     if _current == "compiled":
-        raise ValueError(f'backend "compiled" runs on CPU tensors only; got a tensor on {device_type}')
+        raise ValueError(
+            f'backend "compiled" runs on CPU tensors, and on float32 ones on a GPU with the CUDA core; got one on {device_type}'
+        )
     return True
 
 
@@ -79,13 +95,13 @@ def info() -> Info:
         A dictionary of strings: versions; the backend and what it means; the instruction set of the compiled
         kernels; their threads (one in a forked child, whose parent's threads do not exist there), and whether they
         share torch's OpenMP runtime (two pools slow each other down);
-        every BLAS and OpenMP thread pool of the process; whether torch sees a GPU, and which implementation tensors on it get.
+        every BLAS and OpenMP thread pool of the process; the GPU, and whether the CUDA core runs on it and why not.
 
     Examples
     --------
     >>> import corelib
     >>> print(corelib.info()["backend"])
-    auto: compiled kernels on the CPU, plain torch elsewhere
+    auto: compiled kernels, plain torch where there are none
     """
     import numpy
     import torch
@@ -94,15 +110,10 @@ def info() -> Info:
     from corelib.kernels import cpu
 
     meaning = {
-        "auto": "compiled kernels on the CPU, plain torch elsewhere",
-        "compiled": "compiled kernels on the CPU, an error elsewhere",
+        "auto": "compiled kernels, plain torch where there are none",
+        "compiled": "compiled kernels, an error where there are none",
         "torch": "plain torch everywhere",
     }
-    gpu = (
-        f"{torch.cuda.get_device_name()}: plain torch (there are no CUDA kernels yet)"
-        if torch.cuda.is_available()
-        else "none that torch can use"
-    )
     return Info(
         {
             "corelib": __version__,
@@ -113,9 +124,30 @@ def info() -> Info:
             "instruction set": cpu.instruction_set(),
             "kernel threads": _kernel_threads(),
             "thread pools": _thread_pools(),
-            "GPU": gpu,
+            "GPU": _gpu(),
+            "CUDA core": _cuda_core(),
         }
     )
+
+
+def _gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use"
+
+
+def _cuda_core() -> str:
+    import torch
+
+    from corelib.engines.gpu import why_not
+    from corelib.kernels import cuda
+
+    if torch.cuda.is_available():
+        reason = why_not(torch.cuda.current_device())
+    else:
+        reason = "there is no GPU" if cuda.library() else "it was not built, as nvcc was not found"
+    checks = "checks values" if _checks_gpu else "does not look at values"
+    return f"not in use: {reason}" if reason else f"in use, built with CUDA {cuda.toolkit()}; {checks}"
 
 
 def _kernel_threads() -> str:

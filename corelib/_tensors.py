@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from corelib._backend import checks_gpu
 from corelib._checks import check_positive, check_real
 
 FLOATS = (torch.float32, torch.float64)
@@ -39,17 +40,26 @@ def check_tensor(value: object, name: str, *, ndim: int | tuple[int, ...], half:
     return value
 
 
-def traced(holds: Callable[[], Tensor], message: str) -> bool:
-    """Whether a graph is being traced; if so, whether it ``holds`` is asked when the graph runs."""
-    if not torch.compiler.is_compiling():
-        return False
-    torch._assert_async(holds(), message)
-    return True
+def unseen(value: Tensor, holds: Callable[[], Tensor], message: str) -> bool:
+    """Whether not to look at the entries of ``value``.
+
+    Not while a graph is traced: whether it ``holds`` is asked when the graph runs. Nor on a GPU, for whose answer the
+    host would have to wait, unless its checks are on.
+    """
+    if torch.compiler.is_compiling():
+        torch._assert_async(holds(), message)
+        return True
+    return on_gpu_unchecked(value)
+
+
+def on_gpu_unchecked(value: Tensor) -> bool:
+    """Whether ``value`` lies on a GPU whose entries nobody looks at."""
+    return value.is_cuda and not checks_gpu()
 
 
 def check_finite(value: Tensor, name: str) -> Tensor:
     """``value`` if every entry is finite, else a ``ValueError`` that counts the others."""
-    if traced(lambda: value.detach().isfinite().all(), f"{name} must be finite"):
+    if unseen(value, lambda: value.detach().isfinite().all(), f"{name} must be finite"):
         return value
     if math.isfinite(value.detach().sum().item()):  # one pass: a NaN or an infinity would have spread
         return value
@@ -63,8 +73,8 @@ def check_finite(value: Tensor, name: str) -> Tensor:
 
 def check_bounded(value: Tensor, name: str, largest: float) -> Tensor:
     """``value`` if its entries are finite and none exceeds ``largest``."""
-    if value.numel() == 0 or traced(
-        lambda: (value.detach().abs() <= largest).all(), f"{name} must not exceed {largest:g}"
+    if value.numel() == 0 or unseen(
+        value, lambda: (value.detach().abs() <= largest).all(), f"{name} must not exceed {largest:g}"
     ):
         return value
     found = value.detach().abs().amax().item()
@@ -171,7 +181,7 @@ def check_binary_like(value: object, name: str, other: Tensor, other_name: str) 
         return value
     ones = value == 1
     right = ones | (value == 0)
-    if traced(right.all, f"{name} must hold zeros and ones"):
+    if unseen(right, right.all, f"{name} must hold zeros and ones"):
         return ones
     if not bool(right.all()):
         raise ValueError(
@@ -206,14 +216,14 @@ def check_integers(
     check_device(value, name, other, other_name)
     if shape is not None and tuple(value.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}; got {tuple(value.shape)}")
-    if value.dtype == torch.uint64 and bool((value.view(torch.int64) < 0).any()):
+    if value.dtype == torch.uint64 and not on_gpu_unchecked(value) and bool((value.view(torch.int64) < 0).any()):
         raise ValueError(f"{name} must be below 2**63; at least one entry is not")
     return value.long().contiguous()
 
 
 def check_range(value: Tensor, name: str, below: int) -> Tensor:
     """``value`` if its integers lie in 0..below - 1."""
-    if traced(lambda: ((value >= 0) & (value < below)).all(), f"{name} must lie in 0..{below - 1}"):
+    if unseen(value, lambda: ((value >= 0) & (value < below)).all(), f"{name} must lie in 0..{below - 1}"):
         return value
     if value.numel():
         low, high = (int(v) for v in value.aminmax())
@@ -229,7 +239,8 @@ def check_indptr(value: object, name: str, other: Tensor, other_name: str) -> Te
         raise ValueError(
             f"{name} must be 1-dimensional with at least 2 entries; got shape {tuple(value.shape)}"
         )
-    if traced(
+    if unseen(
+        value,
         lambda: (value[0] == 0) & (value[-1] == len(other)) & (value.diff() >= 0).all(),
         f"{name} must run from 0 to the length of {other_name} and not fall",
     ):
@@ -246,7 +257,10 @@ def check_indptr(value: object, name: str, other: Tensor, other_name: str) -> Te
 
 
 def check_scalar(value: object, name: str) -> float | Tensor:
-    """A real number, or a tensor of one: as a 0-dimensional tensor if its gradient is asked for, else as a float."""
+    """A real number, or a tensor of one: as a 0-dimensional tensor if its gradient is asked for, else as a float.
+
+    A tensor on a GPU whose checks are off stays one.
+    """
     if not isinstance(value, Tensor):
         return check_real(value, name)
     _check_is_tensor(value, name)
@@ -254,25 +268,32 @@ def check_scalar(value: object, name: str) -> float | Tensor:
         raise TypeError(
             f"{name} must be one real number; got shape {tuple(value.shape)}, dtype {dtype_name(value)}"
         )
+    if on_gpu_unchecked(value):
+        return value.reshape(())
     number = check_real(value.item(), name)
     return value.reshape(()) if value.requires_grad and torch.is_grad_enabled() else number
 
 
 def number_of(value: float | Tensor) -> float:
-    """The number that ``check_scalar`` found."""
-    return value.item() if isinstance(value, Tensor) else value
+    """The number that ``check_scalar`` found; NaN if it lies on a GPU and nobody looks."""
+    if not isinstance(value, Tensor):
+        return value
+    return math.nan if on_gpu_unchecked(value) else value.item()
 
 
 def check_positive_scalar(value: object, name: str) -> float | Tensor:
     """Like ``check_scalar``, above zero."""
     scalar = check_scalar(value, name)
-    check_positive(number_of(scalar), name)
+    if not (isinstance(scalar, Tensor) and on_gpu_unchecked(scalar)):
+        check_positive(number_of(scalar), name)
     return scalar
 
 
 def check_temperature(temperature: object, dtype: torch.dtype) -> float | Tensor:
     """``temperature``, whose inverse does not overflow the dtype; as a tensor if it takes part in the gradient."""
     tau = check_scalar(temperature, "temperature")
+    if isinstance(tau, Tensor) and on_gpu_unchecked(tau):
+        return tau.to(dtype)
     number = check_divisor(number_of(tau), "temperature", dtype)
     return tau.to(dtype) if isinstance(tau, Tensor) else number
 

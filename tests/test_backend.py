@@ -35,7 +35,7 @@ def test_which_implementation_runs(backend, device, expected):
 
 def test_compiled_backend_refuses_other_devices():
     corelib.set_backend("compiled")
-    with pytest.raises(ValueError, match="CPU tensors only; got a tensor on cuda"):
+    with pytest.raises(ValueError, match="with the CUDA core; got one on cuda"):
         use_torch("cuda")
 
 
@@ -51,7 +51,7 @@ def test_info_names_what_is_in_use():
     info = corelib.info()
     assert info["corelib"] == corelib.__version__
     assert info["backend"].startswith("torch: plain torch everywhere")
-    assert set(info) >= {"instruction set", "kernel threads", "thread pools", "GPU"}
+    assert set(info) >= {"instruction set", "kernel threads", "thread pools", "GPU", "CUDA core"}
     assert len(str(info).splitlines()) == len(info)
 
 

@@ -113,7 +113,7 @@ def pair_sum(
     value = torch.zeros_like(factor)
     if not (len(x) and len(y)):
         return value, *(slope.zero_() for slope in slopes)
-    space = torch.empty(cuda.pair_sum_bytes(len(x), len(y), len(factor)), dtype=torch.uint8, device=x.device)
+    space = torch.empty(cuda.pair_sum_bytes(kind, len(x), len(y), len(factor)), dtype=torch.uint8, device=x.device)
     pairs = cuda.Pairs(
         kind=cuda.KINDS[kind],
         groups=len(factor),

@@ -18,7 +18,7 @@ from corelib._tensors import (
     check_tensor,
     check_values,
     dtype_name,
-    traced,
+    unseen,
 )
 from corelib._types import TensorOrArray
 from corelib.engines.pair_sums import pair_loss
@@ -308,7 +308,7 @@ def squared_click_loss(
         users, items, click_user, click_item, _inverse(everywhere, propensity, clip).double()
     )
     too_large = "users and items must be small enough for the squares of their products to be finite"
-    if not traced(total.isfinite, too_large) and not bool(total.isfinite()):
+    if not unseen(total, total.isfinite, too_large) and not bool(total.isfinite()):
         raise ValueError(too_large)
     cells = len(users) * len(items) if reduction == "mean" else 1
     return (total / cells).to(users.dtype)
@@ -346,7 +346,8 @@ def _inverse(clicks: torch.Tensor, propensity: torch.Tensor, clip: float) -> tor
         raise ValueError(f"clip must lie in 0..1; got {clip}")
     if not propensity.numel():
         return propensity
-    if traced(
+    if unseen(
+        propensity,
         lambda: ((propensity <= 1) & ((propensity > 0) | ((propensity == 0) & (~clicks | (clip > 0))))).all(),
         "propensity must lie in 0..1, and above 0 where there is a click",
     ):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from corelib._checks import check_positive, check_real
-from corelib._tensors import check_finite, check_rows, check_shaped, check_tensor, dtype_name, traced
+from corelib._tensors import check_finite, check_rows, check_shaped, check_tensor, dtype_name, unseen
 
 _ORTHONORMAL = 2e-2  # rounding to bfloat16 leaves less
 
@@ -40,7 +40,7 @@ def check_sigma(sigma: object, name: str, x: Tensor, *, zero: bool = False) -> T
     tensor = check_shaped(sigma, name, x, (x.shape[0],))
     right = tensor.detach() >= 0 if zero else tensor.detach() > 0
     allowed = "at least 0" if zero else "greater than 0"
-    if not traced(right.all, f"{name} must be {allowed}") and not bool(right.all()):
+    if not unseen(right, right.all, f"{name} must be {allowed}") and not bool(right.all()):
         raise ValueError(
             f"{name} must be {allowed}; {int((~right).sum())} of {tensor.numel()} entries are not"
         )
@@ -61,7 +61,8 @@ def check_spectrum(
         raise ValueError(
             f"eigenvectors must have at most as many columns as rows; got {r} columns of length {d}"
         )
-    if not values.numel() or traced(
+    if not values.numel() or unseen(
+        values,
         lambda: (values.detach() >= 0).all() & vectors.detach().isfinite().all(),
         "eigenvalues must be at least 0, and eigenvectors finite",
     ):
@@ -84,7 +85,8 @@ def check_spectrum(
 def check_weights(weights: object, name: str, x: Tensor, count: int, x_name: str = "x") -> Tensor:
     """``weights`` if it holds ``count`` numbers >= 0 of which one is positive."""
     tensor = check_shaped(weights, name, x, (count,), x_name)
-    if traced(
+    if unseen(
+        tensor,
         lambda: (tensor.detach() >= 0).all() & tensor.detach().any(),
         f"{name} must be at least 0, and one entry positive",
     ):
@@ -104,7 +106,7 @@ def check_result(
     **inputs: Tensor,
 ) -> Tensor:
     """``result`` if it is finite; if not, the error is about the first of ``inputs`` that is not, or about an overflow."""
-    if traced(lambda: result.detach().isfinite().all(), f"{what} overflows, or an input is not finite"):
+    if unseen(result, lambda: result.detach().isfinite().all(), f"{what} overflows, or an input is not finite"):
         return result
     if math.isfinite(result.detach().sum().item()):
         return result

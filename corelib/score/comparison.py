@@ -3,7 +3,7 @@
 import torch
 
 from corelib._front_end import front_end
-from corelib._tensors import check_finite, check_same, check_tensor, traced
+from corelib._tensors import check_finite, check_same, check_tensor, unseen
 from corelib._types import TensorOrArray
 from corelib.score._arguments import check_result
 
@@ -55,7 +55,7 @@ def explained_variance(reference: TensorOrArray, approximation: TensorOrArray) -
     check_finite(approximation, "approximation")
     scale = reference.detach().abs().max().to(torch.float64) if reference.numel() else torch.zeros(())
     no_variance = "reference must not be zero everywhere: there is no variance to explain"
-    if not traced(lambda: scale > 0, no_variance) and float(scale) == 0:
+    if not unseen(scale, lambda: scale > 0, no_variance) and float(scale) == 0:
         raise ValueError(no_variance)
     wide = reference.to(torch.float64) / scale
     errors = wide - approximation.to(torch.float64) / scale

@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from corelib.engines import gpu, info_nce_cuda, multi_similarity_cuda, strips_cuda
-from corelib.losses import approx_ndcg, info_nce, mann_whitney_loss, multi_similarity_loss, smooth_ap, soft_rank, weighted_info_nce
+from corelib.losses import (
+    approx_ndcg,
+    info_nce,
+    mann_whitney_loss,
+    multi_similarity_loss,
+    pairwise_hinge_loss,
+    pairwise_squared_hinge_loss,
+    smooth_ap,
+    soft_rank,
+    weighted_info_nce,
+)
 from tests.cuda_on_cpu import cuda_on_cpu, needs_compiler
 
 pytestmark = needs_compiler
@@ -30,25 +40,32 @@ def assert_same(results, rtol=2e-6):
         assert torch.linalg.vector_norm(got - want) <= rtol * torch.linalg.vector_norm(want) + 1e-30
 
 
-def groups(rng, sizes):
+def chance(rng, p):
+    return rng.random() < p
+
+
+def groups(sizes):
     return torch.from_numpy(np.r_[0, np.cumsum(sizes)])
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_mann_whitney(seed, cuda_on_cpu, monkeypatch):
+@pytest.mark.parametrize("seed", range(60))
+def test_losses_over_pairs(seed, cuda_on_cpu, monkeypatch):
+    function = [mann_whitney_loss, pairwise_hinge_loss, pairwise_squared_hinge_loss][seed % 3]
     rng = np.random.default_rng(seed)
     n, m = rng.integers(1, 400, 2)
-    grouped, weighted = seed % 2, seed % 3 == 0
-    options = {"temperature": float(10.0 ** rng.uniform(-3, 1)), "margin": float(seed % 5 == 0) * 0.3}
-    options["reduction"] = ["mean", "sum", "none"][seed % 3] if grouped else ["mean", "sum"][seed // 2 % 2]
+    grouped, weighted = seed % 2, chance(rng, 0.4)
+    options = {"margin": float(seed % 5 == 0) * 0.25}
+    if function is mann_whitney_loss:
+        options["temperature"] = float(10.0 ** rng.uniform(-3, 1))
+    options["reduction"] = ["mean", "sum", "none"][seed // 6 % 3] if grouped else ["mean", "sum"][seed // 2 % 2]
     if grouped:
         sizes = [rng.multinomial(size, np.full(8, 1 / 8)) for size in (n, m)]
-        options |= {"pos_indptr": groups(rng, sizes[0]), "neg_indptr": groups(rng, sizes[1])}
+        options |= {"pos_indptr": groups(sizes[0]), "neg_indptr": groups(sizes[1])}
     weights = [torch.from_numpy(rng.uniform(0, 3, size)) for size in (n, m)]
 
     def loss(pos, neg):
         given = {f"{side}_weight": w.to(pos.dtype) for side, w in zip(("pos", "neg"), weights, strict=True)}
-        return mann_whitney_loss(pos, neg, **options, **(given if weighted else {}))
+        return function(pos, neg, **options, **(given if weighted else {}))
 
     leaves = [torch.from_numpy(rng.normal(size=size)).float() for size in (n, m)]
     assert_same(both_ways(loss, leaves, monkeypatch), rtol=1e-4 if options["margin"] else 2e-6)
@@ -66,10 +83,6 @@ def test_soft_ranks(name, seed, cuda_on_cpu, monkeypatch):
         "approx_ndcg": lambda s: approx_ndcg(s, relevance.to(s.dtype), 0.1),
     }[name]
     assert_same(both_ways(loss, [scores], monkeypatch), rtol=1e-5)
-
-
-def chance(rng, p):
-    return rng.random() < p
 
 
 @pytest.fixture(params=["whole", "strips", "16 bits"])

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "hinge.cuh"
 #include "pair_boxes.cuh"
 #include "pair_direct.cuh"
 #include "rows.cuh"
@@ -108,9 +109,48 @@ static void ks_sum_directly(const ks_pairs *p) {
     }
 }
 
-KS_API int64_t ks_pair_sum_bytes(int64_t, int64_t, int64_t) { return 0; }
+static void ks_sum_hinges(const ks_pairs *p) {
+    int m = p->side[1].n, all = p->side[0].n + m, groups = p->groups;
+    std::vector<float> number(all), sorted(all);
+    std::vector<int> owner(all), order(all), group(all), bad(groups, 0);
+    for (int i = 0; i < all; i++) {
+        const ks_side &side = p->side[i < m];
+        int at = i < m ? i : i - m;
+        number[i] = side.number[at] + 0.0f;
+        owner[i] = ks_group_of(side.indptr, groups, at);
+        if (!ks_fine(number[i], ks_side_weight(side, at), 3.4e38f)) bad[owner[i]] = 1, number[i] = 0;
+    }
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+        return owner[a] != owner[b] ? owner[a] < owner[b] : number[a] < number[b];
+    });
+    for (int i = 0; i < all; i++) sorted[i] = number[order[i]], group[i] = owner[order[i]];
+    int chunks = ks_hinge_chunks(all);
+    std::vector<ks_hinge_state> state[2] = {std::vector<ks_hinge_state>(chunks), std::vector<ks_hinge_state>(chunks)};
+    std::vector<double> value(all, NAN);
+    ks_hinge h = {sorted.data(), order.data(), groups > 1 ? group.data() : nullptr, {p->side[0], p->side[1]}, all,
+                  p->kind == KS_SQUARED_HINGE, {state[0].data(), state[1].data()}, value.data()};
+    for (int store = 0; store < 2; store++) {
+        ks_warps(p->stream, 2 * chunks, [&](int i) {
+            ks_hinge_state *here = h.state[i >= chunks] + i % chunks;
+            ks_hinge_state passed = ks_sweep_chunk(&h, i >= chunks, i % chunks, store ? *here : ks_nothing_passed(), store, p->factor);
+            if (!store) *here = passed;
+        });
+        for (int s = 0; s < 2 && !store; s++) ks_scan_chunks(h.state[s], chunks);
+    }
+    std::vector<double> total(groups, 0.0);
+    for (int i = 0; i < all; i++) total[group[i]] += value[i];
+    for (int g = 0; p->needs_value && g < groups; g++) p->value[g] = bad[g] ? NAN : p->factor[g] * total[g];
+    for (int i = 0; i < all; i++) {
+        const ks_side &side = p->side[i < m];
+        if (side.slope && bad[owner[i]]) side.slope[i < m ? i : i - m] = NAN;
+    }
+}
+
+KS_API int64_t ks_pair_sum_bytes(int, int64_t, int64_t, int64_t) { return 0; }
 KS_API int ks_pair_sum(const ks_pairs *p) {
-    if (!ks_few_pairs(p->side[0].n, p->side[1].n)) ks_sum_by_boxes(p);
+    if (p->kind >= KS_HINGE) ks_sum_hinges(p);
+    else if (!ks_few_pairs(p->side[0].n, p->side[1].n)) ks_sum_by_boxes(p);
     else if (p->kind == KS_SIGMOID) ks_sum_directly<KS_SIGMOID>(p);
     else ks_sum_directly<KS_SOFTPLUS>(p);
     return 0;

@@ -10,7 +10,7 @@ from pathlib import Path
 LIBRARY = Path(__file__).with_name("libcorelib_cuda.so")
 
 _D, _F, _L, _P, _I = ctypes.c_double, ctypes.c_float, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int
-KINDS = {"softplus": 0, "sigmoid": 1}
+KINDS = {"softplus": 0, "sigmoid": 1, "hinge": 2, "squared_hinge": 3}
 
 
 class Side(ctypes.Structure):
@@ -113,7 +113,7 @@ def declare(lib: ctypes.CDLL) -> ctypes.CDLL:
     """``lib`` with the types of its functions."""
     lib.ks_error_string.restype = ctypes.c_char_p
     lib.ks_pair_sum_bytes.restype = _L
-    lib.ks_pair_sum_bytes.argtypes = [_L, _L, _L]
+    lib.ks_pair_sum_bytes.argtypes = [_I, _L, _L, _L]
     lib.ks_pair_sum.argtypes = [_P]
     for name in ("info_nce", "multi_similarity", "both_sums", "both_losses"):
         getattr(lib, f"ks_rows_{name}").argtypes = [_P, _P]
@@ -121,10 +121,11 @@ def declare(lib: ctypes.CDLL) -> ctypes.CDLL:
     return lib
 
 
-def pair_sum_bytes(n: int, m: int, groups: int) -> int:
+def pair_sum_bytes(kind: str, n: int, m: int, groups: int) -> int:
     """Bytes of workspace of a sum over pairs of n and m numbers."""
-    found = library().ks_pair_sum_bytes(n, m, groups)
-    _check(min(0, found) * -1)
+    found = library().ks_pair_sum_bytes(KINDS[kind], n, m, groups)
+    if found < 0:
+        _check(-found)
     return found
 
 

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-enum { KS_SOFTPLUS, KS_SIGMOID };
+enum { KS_SOFTPLUS, KS_SIGMOID, KS_HINGE, KS_SQUARED_HINGE };
 
 typedef struct { /* group g is indptr[g] .. indptr[g + 1] - 1, or everything if indptr is NULL */
     const float *number, *weight; /* weight NULL: all 1 */
@@ -12,7 +12,8 @@ typedef struct { /* group g is indptr[g] .. indptr[g + 1] - 1, or everything if 
     float *slope;                 /* NULL: not wanted */
 } ks_side;
 
-/* total_g = factor_g sum_ij u_i v_j k((y_j - x_i) / temperature) over the pairs of group g, and its derivatives. A number
+/* total_g = factor_g sum_ij u_i v_j k((y_j - x_i) / temperature) over the pairs of group g, and its derivatives; the hinges take
+ * no temperature. A number
  * that is not finite or overflows in temperatures, and a weight that is negative or not finite, makes the total of its group
  * NaN, and every slope that it has a part in. */
 typedef struct {

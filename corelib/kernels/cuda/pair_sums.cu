@@ -1,32 +1,11 @@
 /* Kernels of the sums over pairs, and their C interface: by boxes, or directly where pairs are few. */
-#include <cub/device/device_radix_sort.cuh>
 #include <cub/device/device_select.cuh>
 #include <thrust/iterator/counting_iterator.h>
 
-#include "common.cuh"
+#include "hinges.cuh"
 #include "pair_boxes.cuh"
-#include "pair_direct.cuh"
+#include "sort_sides.cuh"
 
-__device__ __forceinline__ int ks_group_in(const ks_pairs &p, int s, int i) { return ks_group_of(p.side[s].indptr, p.groups, i); }
-
-/* Sum of value[i] over the range of every group, a block each, in a fixed order; NaN for a bad group. */
-template <class Range>
-__global__ void __launch_bounds__(512) ks_totals_kernel(const double *value, Range range, int groups, const double *factor,
-                                                        const int *bad, double *total) {
-    __shared__ double sums[512];
-    for (int g = blockIdx.x; g < groups; g += gridDim.x) {
-        double sum = 0;
-        for (int64_t i = range.begin(g) + threadIdx.x; i < range.end(g); i += 512) sum += value[i];
-        sums[threadIdx.x] = sum;
-        __syncthreads();
-        for (int step = 256; step; step /= 2) {
-            if (threadIdx.x < step) sums[threadIdx.x] += sums[threadIdx.x + step];
-            __syncthreads();
-        }
-        if (threadIdx.x == 0) total[g] = bad && bad[g] ? NAN : factor[g] * sums[0];
-        __syncthreads();
-    }
-}
 struct ks_range_of_boxes {
     const int *first, *last;
     __device__ int64_t begin(int g) const { return first[g]; }
@@ -40,37 +19,6 @@ struct ks_range_of_rows {
 };
 
 /* ---- by boxes --------------------------------------------------------------------------------------------- */
-
-/* Both sides in one array, weights signed by side. Without groups the sort key is the number, with them its bits below
- * the number of the group. What is not finite, above the limit, or has a negative weight marks its group as bad. */
-__global__ void ks_encode_kernel(ks_pairs p, float limit, float *number, uint64_t *key, float *weight, int *bad) {
-    int n = p.side[0].n, all = n + p.side[1].n, threads = gridDim.x * blockDim.x;
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += threads) {
-        int s = i >= n, at = i - s * n, group = ks_group_in(p, s, at);
-        float value = p.side[s].number[at], w = ks_side_weight(p.side[s], at);
-        if (!ks_fine(value, w, limit)) {
-            bad[group] = 1; /* all writers write the same */
-            value = w = 0.0f;
-        }
-        weight[i] = s ? -w : w;
-        if (number) {
-            number[i] = value;
-            continue;
-        }
-        uint32_t bits = __float_as_uint(value);
-        bits ^= bits >> 31 ? 0xffffffffu : 0x80000000u;
-        key[i] = (uint64_t)group << 32 | bits;
-    }
-}
-
-__global__ void ks_decode_kernel(const uint64_t *key, int all, float *sorted, int *group) {
-    int threads = gridDim.x * blockDim.x;
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += threads) {
-        uint32_t bits = (uint32_t)key[i];
-        sorted[i] = __uint_as_float(bits ^ (bits >> 31 ? 0x80000000u : 0xffffffffu));
-        group[i] = (int)(key[i] >> 32);
-    }
-}
 
 struct ks_begins {
     const float *sorted;
@@ -139,9 +87,9 @@ __global__ void ks_sweep_kernel(ks_boxes b, const __grid_constant__ ks_grid grid
 /* Slopes of all numbers, in their order. */
 __global__ void ks_gather_kernel(ks_boxes b, ks_pairs p, float per_width, float per_temperature, const int *first, const int *last,
                                  const int *bad) {
-    int n = p.side[0].n, all = n + p.side[1].n, threads = gridDim.x * blockDim.x;
+    int m = p.side[1].n, all = p.side[0].n + m, threads = gridDim.x * blockDim.x;
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += threads) {
-        int s = i >= n, at = i - s * n;
+        int s = i < m, at = s ? i : i - m;
         if (!p.side[s].slope) continue;
         int g = ks_group_in(p, s, at);
         float scale = (s ? 1.0f : -1.0f) * (float)p.factor[g] * per_temperature;
@@ -152,83 +100,56 @@ __global__ void ks_gather_kernel(ks_boxes b, ks_pairs p, float per_width, float 
 }
 
 struct ks_box_space {
-    float *number[2], *weight[2], *sorted;
-    uint64_t *key[2];
-    int *group, *start, *count, *first, *last, *bad;
+    ks_sort_space sort;
+    int *start, *count, *first, *last;
     char *cub;
-    size_t cub_bytes, all;
+    size_t cub_bytes;
     ks_boxes boxes;
 };
 
-static int ks_lay_out_boxes(ks_box_space *l, int all, int groups, void *base) {
-    size_t sort = 0, select = 0;
-    int grouped = groups > 1;
-    cub::DoubleBuffer<float> number(nullptr, nullptr), weight(nullptr, nullptr);
-    cub::DoubleBuffer<uint64_t> key(nullptr, nullptr);
-    if (grouped) KS_TRY(cub::DeviceRadixSort::SortPairs(nullptr, sort, key, weight, all));
-    else KS_TRY(cub::DeviceRadixSort::SortPairs(nullptr, sort, number, weight, all));
-    KS_TRY(cub::DeviceSelect::If(nullptr, select, thrust::counting_iterator<int>(0), (int *)nullptr, (int *)nullptr, all,
+static int ks_lay_out_boxes(ks_box_space *l, int all, int groups, ks_space *space) {
+    int code = ks_lay_out_sort(&l->sort, all, groups, space);
+    if (code) return code;
+    l->cub_bytes = 0;
+    KS_TRY(cub::DeviceSelect::If(nullptr, l->cub_bytes, thrust::counting_iterator<int>(0), (int *)nullptr, (int *)nullptr, all,
                                  ks_begins{nullptr, nullptr, 0.0f}));
-    ks_space space = {(char *)base, 0};
-    for (int i = 0; i < 2; i++) {
-        l->number[i] = grouped ? nullptr : space.take<float>(all);
-        l->key[i] = grouped ? space.take<uint64_t>(all) : nullptr;
-        l->weight[i] = space.take<float>(all);
-    }
-    l->sorted = grouped ? space.take<float>(all) : nullptr;
-    l->group = grouped ? space.take<int>(all) : nullptr;
-    l->start = space.take<int>(all);
-    l->count = space.take<int>(1);
-    l->first = space.take<int>(groups);
-    l->last = space.take<int>(groups);
-    l->bad = space.take<int>(groups);
-    l->cub_bytes = sort > select ? sort : select;
-    l->cub = space.take<char>(l->cub_bytes);
+    l->start = space->take<int>(all);
+    l->count = space->take<int>(1);
+    l->first = space->take<int>(groups);
+    l->last = space->take<int>(groups);
+    l->cub = space->take<char>(l->cub_bytes);
     ks_boxes *b = &l->boxes;
-    b->piece = space.take<float>((size_t)ks_pieces(all) * 16);
-    b->moment = space.take<float>((size_t)all * 16); /* every number may have a box of its own */
-    b->key = space.take<float>(all);
-    b->box_group = space.take<int>(all);
-    b->polynomial = space.take<float>((size_t)all * 24);
-    b->value = space.take<double>(all);
-    b->chunk_sum = space.take<double>(KS_MAX_CHUNKS * 3);
+    b->piece = space->take<float>((size_t)ks_pieces(all) * 16);
+    b->moment = space->take<float>((size_t)all * 16); /* every number may have a box of its own */
+    b->key = space->take<float>(all);
+    b->box_group = space->take<int>(all);
+    b->polynomial = space->take<float>((size_t)all * 24);
+    b->value = space->take<double>(all);
+    b->chunk_sum = space->take<double>(KS_MAX_CHUNKS * 3);
     b->start = l->start;
     b->count = l->count;
-    b->group = l->group;
     b->total = all;
-    l->all = space.at;
     return 0;
 }
 
 static int ks_sum_by_boxes(const ks_pairs *p) {
     int all = p->side[0].n + p->side[1].n, groups = p->groups, most = ks_multiprocessors() * 8;
     cudaStream_t stream = (cudaStream_t)p->stream;
+    ks_space space = {(char *)p->space, 0};
     ks_box_space l;
-    int code = ks_lay_out_boxes(&l, all, groups, p->space);
-    if (code) return code;
     ks_grid grid;
     ks_fill_grid(&grid, p->kind, p->temperature);
     float per_width = grid.per_width;
-    KS_TRY(cudaMemsetAsync(l.bad, 0, groups * sizeof(int), stream));
+    int code = ks_lay_out_boxes(&l, all, groups, &space);
+    if (!code) code = ks_sort_sides<false>(p, ks_limit(per_width), &l.sort);
+    if (code) return code;
     KS_TRY(cudaMemsetAsync(l.first, 0, groups * sizeof(int), stream));
     KS_TRY(cudaMemsetAsync(l.last, 0xff, groups * sizeof(int), stream)); /* -1: no box */
-
-    cub::DoubleBuffer<float> number(l.number[0], l.number[1]), weight(l.weight[0], l.weight[1]);
-    cub::DoubleBuffer<uint64_t> key(l.key[0], l.key[1]);
-    ks_encode_kernel<<<ks_blocks(all, 256, most), 256, 0, stream>>>(*p, ks_limit(per_width), number.Current(), key.Current(), weight.Current(), l.bad);
-    size_t bytes = l.cub_bytes;
-    if (groups > 1) {
-        int bits = 32;
-        while (bits < 63 && (int64_t)groups > (int64_t)1 << (bits - 32)) bits++;
-        KS_TRY(cub::DeviceRadixSort::SortPairs(l.cub, bytes, key, weight, all, 0, bits, stream));
-        ks_decode_kernel<<<ks_blocks(all, 256, most), 256, 0, stream>>>(key.Current(), all, l.sorted, l.group);
-    } else {
-        KS_TRY(cub::DeviceRadixSort::SortPairs(l.cub, bytes, number, weight, all, 0, 32, stream));
-    }
     ks_boxes b = l.boxes;
-    b.sorted = groups > 1 ? l.sorted : number.Current(); /* cub says where the last pass has left them */
-    b.signed_weight = weight.Current();
-    bytes = l.cub_bytes;
+    b.sorted = l.sort.sorted;
+    b.group = l.sort.group;
+    b.signed_weight = (const float *)l.sort.along[0];
+    size_t bytes = l.cub_bytes;
     KS_TRY(cub::DeviceSelect::If(l.cub, bytes, thrust::counting_iterator<int>(0), l.start, l.count, all,
                                  ks_begins{b.sorted, b.group, per_width}, stream));
 
@@ -241,10 +162,10 @@ static int ks_sum_by_boxes(const ks_pairs *p) {
     ks_sweep_kernel<<<ks_blocks(chunks * 32, 64, most), 64, 0, stream>>>(b, grid);
     if (p->needs_value)
         ks_totals_kernel<<<ks_blocks(groups, 1, most), 512, 0, stream>>>(b.value, ks_range_of_boxes{l.first, l.last}, groups, p->factor,
-                                                                         l.bad, p->value);
+                                                                         l.sort.bad, p->value);
     if (p->side[0].slope || p->side[1].slope)
         ks_gather_kernel<<<ks_blocks(all, 256, most), 256, 0, stream>>>(b, *p, per_width, (float)(1 / p->temperature), l.first,
-                                                                             l.last, l.bad);
+                                                                             l.last, l.sort.bad);
     return (int)cudaGetLastError();
 }
 
@@ -315,25 +236,23 @@ static int ks_direct_parts(int64_t rows, int64_t columns) {
 struct ks_direct_space {
     double *value, *slope[2], *row_value;
     int parts[2];
-    size_t all;
 };
 
-static void ks_lay_out_direct(ks_direct_space *l, int n, int m, void *base) {
-    ks_space space = {(char *)base, 0};
+static void ks_lay_out_direct(ks_direct_space *l, int n, int m, ks_space *space) {
     l->parts[0] = ks_direct_parts(n, m);
     l->parts[1] = ks_direct_parts(m, n);
-    l->value = space.take<double>((size_t)n * l->parts[0]);
-    l->slope[0] = space.take<double>((size_t)n * l->parts[0]);
-    l->slope[1] = space.take<double>((size_t)m * l->parts[1]);
-    l->row_value = space.take<double>(n);
-    l->all = space.at;
+    l->value = space->take<double>((size_t)n * l->parts[0]);
+    l->slope[0] = space->take<double>((size_t)n * l->parts[0]);
+    l->slope[1] = space->take<double>((size_t)m * l->parts[1]);
+    l->row_value = space->take<double>(n);
 }
 
 template <int KIND>
 static int ks_sum_directly(const ks_pairs *p) {
     cudaStream_t stream = (cudaStream_t)p->stream;
+    ks_space space = {(char *)p->space, 0};
     ks_direct_space l;
-    ks_lay_out_direct(&l, p->side[0].n, p->side[1].n, p->space);
+    ks_lay_out_direct(&l, p->side[0].n, p->side[1].n, &space);
     for (int s = 0; s < 2; s++) {
         int rows = p->side[s].n, columns = p->side[1 - s].n, parts = l.parts[s];
         bool value = s == 0 && p->needs_value;
@@ -353,18 +272,19 @@ static int ks_sum_directly(const ks_pairs *p) {
 /* ---- interface -------------------------------------------------------------------------------------------- */
 
 /* Bytes of workspace, or minus an error. Neither side is empty. */
-KS_API int64_t ks_pair_sum_bytes(int64_t n, int64_t m, int64_t groups) {
-    if (ks_few_pairs(n, m)) {
-        ks_direct_space l;
-        ks_lay_out_direct(&l, (int)n, (int)m, nullptr);
-        return (int64_t)l.all;
-    }
-    ks_box_space l;
-    int code = ks_lay_out_boxes(&l, (int)(n + m), (int)groups, nullptr);
-    return code ? -code : (int64_t)l.all;
+KS_API int64_t ks_pair_sum_bytes(int kind, int64_t n, int64_t m, int64_t groups) {
+    ks_space space = {nullptr, 0};
+    ks_direct_space direct;
+    ks_box_space boxes;
+    int code = 0;
+    if (kind >= KS_HINGE) code = ks_lay_out_hinge(nullptr, (int)(n + m), (int)groups, &space);
+    else if (ks_few_pairs(n, m)) ks_lay_out_direct(&direct, (int)n, (int)m, &space);
+    else code = ks_lay_out_boxes(&boxes, (int)(n + m), (int)groups, &space);
+    return code ? -code : (int64_t)space.at;
 }
 
 KS_API int ks_pair_sum(const ks_pairs *p) {
+    if (p->kind >= KS_HINGE) return ks_sum_hinges(p);
     if (!ks_few_pairs(p->side[0].n, p->side[1].n)) return ks_sum_by_boxes(p);
     return p->kind == KS_SIGMOID ? ks_sum_directly<KS_SIGMOID>(p) : ks_sum_directly<KS_SOFTPLUS>(p);
 }

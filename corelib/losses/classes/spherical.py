@@ -23,7 +23,7 @@ from corelib._tensors import (
     check_same,
     check_tensor,
     dtype_name,
-    traced,
+    unseen,
 )
 from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only, outside_autocast
@@ -194,7 +194,7 @@ def spherical_loss(
     targets, ignored = _check_targets(targets, outputs, "outputs", outputs.shape[1], ignore_index)
     target, total, square = _Statistics.apply(outputs, targets, loss.shift_invariant)
     too_large = f"outputs are too large: their squares overflow {dtype_name(outputs)}"
-    if not traced(lambda: square.isfinite().all(), too_large) and not math.isfinite(
+    if not unseen(square, lambda: square.isfinite().all(), too_large) and not math.isfinite(
         square.detach().amax().item()
     ):
         check_finite(outputs, "outputs")

@@ -14,7 +14,7 @@ from corelib._tensors import (
     check_temperature,
     check_tensor,
     number_of,
-    traced,
+    unseen,
 )
 from corelib._types import Scalar, TensorOrArray
 from corelib.engines import info_nce as engine
@@ -342,7 +342,7 @@ def check_info_nce(
 def _check_weight(value: object, queries: Tensor) -> None:
     check_constant_like(value, "weight", queries[:, 0], "queries[:, 0]")
     must = "weight must not be negative"
-    if not traced(lambda: (value >= 0).all(), must) and bool((value < 0).any()):
+    if not unseen(value, lambda: (value >= 0).all(), must) and bool((value < 0).any()):
         raise ValueError(f"{must}; its smallest entry is {value.min().item()}")
 
 

@@ -16,7 +16,7 @@ from corelib._tensors import (
     check_temperature,
     check_tensor,
     number_of,
-    traced,
+    unseen,
 )
 from corelib._types import Scalar, TensorOrArray
 from corelib.engines.pair_sums import soft_counts
@@ -254,7 +254,7 @@ def _gains(relevance: object, scores: Tensor, gain: str) -> Tensor:
     grade = check_finite(relevance, "relevance").reshape(-1).double()
     most = _MOST_RELEVANT[gain]
     allowed = f"relevance must be between 0 and {most:g} with {gain} gain"
-    if not traced(lambda: ((grade >= 0) & (grade <= most)).all(), allowed):
+    if not unseen(grade, lambda: ((grade >= 0) & (grade <= most)).all(), allowed):
         low, high = (extreme.item() for extreme in grade.aminmax())
         if low < 0 or high > most:
             raise ValueError(f"{allowed}; got {low:g}..{high:g}")

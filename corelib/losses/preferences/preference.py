@@ -14,7 +14,7 @@ from corelib._tensors import (
     check_scalar,
     check_tensor,
     check_values,
-    traced,
+    unseen,
 )
 from corelib._types import TensorOrArray
 from corelib.engines.route import first_derivative_only
@@ -127,7 +127,7 @@ class _TokenLogProbabilities(torch.autograd.Function):
         for part in _chunks(logits):
             normalisers[part] = torch.logsumexp(logits[part].to(wide), -1)
         fine = normalisers.isfinite() if keep is None else normalisers.isfinite() | ~keep
-        if not traced(fine.all, _NOT_FINITE) and not bool(fine.all()):
+        if not unseen(fine, fine.all, _NOT_FINITE) and not bool(fine.all()):
             raise ValueError(_NOT_FINITE)
         ctx.save_for_backward(logits, targets, keep, normalisers)
         tokens = logits.gather(-1, targets[..., None])[..., 0] - normalisers
@@ -227,7 +227,7 @@ def sequence_log_probability(
         counts = torch.full_like(sums, T) if mask is None else mask.sum(1)
         none = counts == 0
         must = "mask and ignore_index must leave a token of every sequence to average"
-        if not traced(lambda: ~none.any(), must) and bool(none.any()):
+        if not unseen(none, lambda: ~none.any(), must) and bool(none.any()):
             raise ValueError(f"{must}; {int(none.sum())} have none")
         sums = sums / counts
     return sums.to(tokens.dtype)
