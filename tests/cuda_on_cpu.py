@@ -8,9 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import torch
 
-from corelib.engines import gpu
 from corelib.kernels import cuda
 
 SOURCE = Path(__file__).parent / "kernels" / "cuda_on_cpu.cpp"
@@ -28,11 +26,3 @@ def build(*defines: str) -> ctypes.CDLL:
     lib = cuda.declare(ctypes.CDLL(str(path)))
     lib.ks_reversed.restype = ctypes.c_void_p
     return lib
-
-
-@pytest.fixture
-def cuda_on_cpu(monkeypatch):
-    """Float32 tensors on the CPU go the way of those on a GPU."""
-    monkeypatch.setattr(cuda, "library", build)
-    monkeypatch.setattr(gpu, "takes", lambda tensor: tensor.dtype == torch.float32)
-    monkeypatch.setattr(gpu, "stream", lambda tensor: None)

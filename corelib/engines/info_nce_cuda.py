@@ -52,14 +52,11 @@ def both_ways(candidates: Candidates, temperature: float, needs: Needs) -> Resul
     """The mean over both directions, query i and key i looking for each other, and its gradients."""
     n = len(candidates.queries)
     work = _Work(candidates, needs, whole=True, may_be_half=True)
-    row_lse, matched, column_lse, column_sum, losses = work.queries.new_empty(5, n).unbind()
+    numbers = work.queries.new_empty(8, n)
+    *_, losses = numbers.unbind()
     rows = cuda.BothRows(
-        candidates=work.candidates(),
-        row_lse=gpu.address(row_lse),
-        matched=gpu.address(matched),
-        column_lse=gpu.address(column_lse),
-        column_sum=gpu.address(column_sum),
-        losses=gpu.address(losses),
+        work.candidates(),
+        *map(gpu.address, numbers.unbind()),
         slope=1 / temperature,
         gain=work.gain,
         pairs=n,

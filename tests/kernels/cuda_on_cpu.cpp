@@ -238,26 +238,28 @@ KS_API int ks_rows_both_sums(const ks_strip *s, const ks_both_rows *b) {
     for (int r = 0; r < s->rows; r++) {
         float *v = s->strip + r * s->stride, top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
         ks_enter_row(b, b->first_row + r, v);
-        for (int j = 0; j < columns; j++) ks_run(top[j % 2], sum[j % 2], v[j], b->slope);
+        int64_t row = b->first_row + r;
+        for (int j = 0; j < columns; j++)
+            if (j != row) ks_run(top[j % 2], sum[j % 2], v[j], b->slope);
         ks_join(top[0], sum[0], top[1], sum[1], b->slope);
-        b->row_lse[b->first_row + r] = top[0] + logf(sum[0]) / b->slope;
-        b->matched[b->first_row + r] = v[b->first_row + r];
+        b->row_top[row] = top[0];
+        b->matched[row] = v[row];
+        b->losses[row] = 0.5f * ks_one_of_both(top[0], sum[0], v[row], b->slope, b->row_log + row, b->row_missed + row);
     }
     for (int j = 0; j < b->pairs; j++) {
         float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
-        if (b->first_row) top[0] = b->column_lse[j], sum[0] = b->column_sum[j];
-        for (int r = 0; r < s->rows; r++) ks_run(top[r % 2], sum[r % 2], s->strip[r * s->stride + j], b->slope);
+        if (b->first_row) top[0] = b->column_top[j], sum[0] = b->column_log[j];
+        for (int r = 0; r < s->rows; r++)
+            if (j != b->first_row + r) ks_run(top[r % 2], sum[r % 2], s->strip[r * s->stride + j], b->slope);
         ks_join(top[0], sum[0], top[1], sum[1], b->slope);
-        b->column_lse[j] = top[0];
-        b->column_sum[j] = sum[0];
+        b->column_top[j] = top[0];
+        b->column_log[j] = sum[0];
     }
     return 0;
 }
 KS_API int ks_rows_both_losses(const ks_strip *, const ks_both_rows *b) {
-    for (int i = 0; i < b->pairs; i++) {
-        b->column_lse[i] += logf(b->column_sum[i]) / b->slope;
-        b->losses[i] = ks_both_loss(*b, i);
-    }
+    for (int i = 0; i < b->pairs; i++)
+        b->losses[i] += 0.5f * ks_one_of_both(b->column_top[i], b->column_log[i], b->matched[i], b->slope, b->column_log + i, b->column_missed + i);
     return 0;
 }
 KS_API int ks_rows_both_weights(const ks_strip *s, const ks_both_rows *b, int entered) {

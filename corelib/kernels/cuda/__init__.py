@@ -69,10 +69,8 @@ class BothRows(ctypes.Structure):
 
     _fields_ = [
         ("candidates", Candidates),
-        ("row_lse", _P),
+        *((f"{side}_{what}", _P) for side in ("row", "column") for what in ("top", "log", "missed")),
         ("matched", _P),
-        ("column_lse", _P),
-        ("column_sum", _P),
         ("losses", _P),
         ("slope", _F),
         ("gain", _F),

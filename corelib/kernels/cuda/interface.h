@@ -57,7 +57,8 @@ typedef struct {
 
 typedef struct { /* both directions: row i and column i < pairs look for each other */
     ks_candidates candidates;
-    float *row_lse, *matched, *column_lse, *column_sum, *losses; /* column_lse holds tops until ks_both_losses */
+    float *row_top, *row_log, *row_missed, *column_top, *column_log, *column_missed; /* column_log holds sums at first */
+    float *matched, *losses;
     float slope, gain;
     int pairs;
     int64_t first_row;

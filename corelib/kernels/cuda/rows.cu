@@ -145,9 +145,9 @@ KS_API int ks_rows_info_nce(const ks_strip *s, const ks_info_nce_rows *a) {
 }
 KS_API int ks_rows_multi_similarity(const ks_strip *s, const ks_multi_similarity_rows *a) { return ks_launch(s, ks_multi_similarity{*a}); }
 
-/* ---- both directions: the log-sum-exp of the columns too ---------------------------------------------------- */
+/* ---- both directions ---------------------------------------------------- */
 
-/* log-sum-exp of every row, divided by slope, and its own entry; what is left out is minus infinity from here on. */
+/* Every row as a query; what is left out of it is minus infinity from here on. */
 __global__ void __launch_bounds__(512) ks_both_rows_kernel(float *strip, int64_t stride, const ks_both_rows b) {
     __shared__ float tops[16], sums[16];
     float *s = strip + blockIdx.x * stride, top = -INFINITY, sum = 0;
@@ -159,7 +159,8 @@ __global__ void __launch_bounds__(512) ks_both_rows_kernel(float *strip, int64_t
         ks_get4(s + j, v);
         ks_enter_both(b, left_out, row, v, j);
         ks_put4(s, j, v);
-        for (int e = 0; e < 4; e++) ks_run(top, sum, v[e], b.slope);
+        for (int e = 0; e < 4; e++)
+            if (j + e != row) ks_run(top, sum, v[e], b.slope);
     }
     for (int step = 16; step; step /= 2) {
         float other_top = __shfl_xor_sync(0xffffffffu, top, step), other_sum = __shfl_xor_sync(0xffffffffu, sum, step);
@@ -169,8 +170,9 @@ __global__ void __launch_bounds__(512) ks_both_rows_kernel(float *strip, int64_t
     __syncthreads();
     if (threadIdx.x == 0) {
         for (int w = 1; w < 16; w++) ks_join(top, sum, tops[w], sums[w], b.slope);
-        b.row_lse[row] = top + logf(sum) / b.slope;
+        b.row_top[row] = top;
         b.matched[row] = s[row];
+        b.losses[row] = 0.5f * ks_one_of_both(top, sum, s[row], b.slope, b.row_log + row, b.row_missed + row);
     }
 }
 
@@ -184,23 +186,23 @@ __global__ void __launch_bounds__(512) ks_both_columns_kernel(const float *strip
         for (int r = warp; r < rows; r += 16) {
             float v[4];
             ks_get4(strip + r * stride + j, v);
-            for (int e = 0; e < 4; e++) ks_run(top[e], sum[e], v[e], b.slope);
+            for (int e = 0; e < 4; e++)
+                if (j + e != b.first_row + r) ks_run(top[e], sum[e], v[e], b.slope);
         }
     for (int e = 0; e < 4; e++) tops[warp][4 * lane + e] = top[e], sums[warp][4 * lane + e] = sum[e];
     __syncthreads();
     int column = 128 * blockIdx.x + threadIdx.x;
     if (threadIdx.x >= 128 || column >= b.pairs) return;
-    float t = b.first_row ? b.column_lse[column] : -INFINITY, all = b.first_row ? b.column_sum[column] : 0.0f;
+    float t = b.first_row ? b.column_top[column] : -INFINITY, all = b.first_row ? b.column_log[column] : 0.0f;
     for (int w = 0; w < 16; w++) ks_join(t, all, tops[w][threadIdx.x], sums[w][threadIdx.x], b.slope);
-    b.column_lse[column] = t;
-    b.column_sum[column] = all;
+    b.column_top[column] = t;
+    b.column_log[column] = all;
 }
 
 __global__ void ks_both_losses_kernel(const ks_both_rows b) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= b.pairs) return;
-    b.column_lse[i] += logf(b.column_sum[i]) / b.slope;
-    b.losses[i] = ks_both_loss(b, i);
+    b.losses[i] += 0.5f * ks_one_of_both(b.column_top[i], b.column_log[i], b.matched[i], b.slope, b.column_log + i, b.column_missed + i);
 }
 
 template <class Out>
@@ -222,14 +224,14 @@ __global__ void __launch_bounds__(512) ks_both_weights_kernel(float *strip, int6
     }
 }
 
-/* First pass over a strip: log-sum-exps of its rows, and of the columns so far. */
+/* First pass over a strip: its rows, and the columns so far. */
 KS_API int ks_rows_both_sums(const ks_strip *s, const ks_both_rows *b) {
     cudaStream_t stream = (cudaStream_t)s->stream;
     ks_both_rows_kernel<<<s->rows, 512, 0, stream>>>(s->strip, s->stride, *b);
     ks_both_columns_kernel<<<(b->pairs + 127) / 128, 512, 0, stream>>>(s->strip, s->stride, s->rows, *b);
     return (int)cudaGetLastError();
 }
-/* After the first pass over all strips: losses of the pairs. */
+/* After the first pass over all strips: the columns as queries, and the losses of the pairs. */
 KS_API int ks_rows_both_losses(const ks_strip *s, const ks_both_rows *b) {
     ks_both_losses_kernel<<<(b->pairs + 255) / 256, 256, 0, (cudaStream_t)s->stream>>>(*b);
     return (int)cudaGetLastError();

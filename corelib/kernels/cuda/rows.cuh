@@ -188,23 +188,29 @@ KS_HD void ks_enter_both(const ks_both_rows &b, const ks_left_out &left_out, int
     ks_set_one(v, j, (int)row, own);
     ks_cut(v, j, b.candidates.keys + b.candidates.hard);
 }
-/* The loss of pair i, from the log-sum-exps of its row and of its column, divided by slope. */
-KS_HD float ks_both_loss(const ks_both_rows &b, int64_t i) {
-    return 0.5f * b.slope * ((b.row_lse[i] - b.matched[i]) + (b.column_lse[i] - b.matched[i]));
+/* Of one direction: what the others of a query weigh against its own key. Returns softplus of the log of their sum, less
+ * the own; *log becomes that of all, relative to slope top; *missed one minus the probability of the own key. */
+KS_HD float ks_one_of_both(float top, float sum, float own, float slope, float *log, float *missed) {
+    float unused, x = slope * (ks_finite(top) - own) + logf(sum);
+    if (sum == 0.0f) return *log = *missed = 0.0f;
+    *log = logf(sum) + ks_softplus_of(-x, &unused, missed);
+    return ks_softplus_of(x, &unused, &unused);
 }
 /* Half of gain times (share of the row + share of the column), less gain at the own entry. */
 KS_HD float ks_both_weight(const ks_both_rows &b, int64_t row, float s, int j) {
-    float of_row = b.slope * (s - b.row_lse[row]), half = 0.5f * b.gain;
-    if (j >= b.pairs) return half * ks_exp_below(of_row);
-    float of_column = b.slope * (s - b.column_lse[j]);
-    if (j == row) return half * (expm1f(of_row) + expm1f(of_column));
-    return half * (ks_exp_below(of_row) + ks_exp_below(of_column));
+    float half = 0.5f * b.gain;
+    if (j == row) return -half * (b.row_missed[row] + b.column_missed[row]);
+    float share = ks_exp_below(b.slope * (s - ks_finite(b.row_top[row])) - b.row_log[row]);
+    if (j < b.pairs) share += ks_exp_below(b.slope * (s - ks_finite(b.column_top[j])) - b.column_log[j]);
+    return half * share;
 }
 
 /* ---- multi-similarity ------------------------------------------------------------------------------------- */
 
 /* Tops are the hardest positive (largest -s) and the hardest negative (largest s). A positive's exponential is stored
  * negative, which tells the two apart in the last phase. */
+KS_HD float ks_log_sum(float sum, float lifted) { return lifted > 0 ? logf(sum + expf(-lifted)) : log1pf(sum); } /* a small sum keeps its digits */
+
 struct ks_multi_similarity {
     enum { TOPS = 2, SUMS = 2, LEAN = 0 };
     ks_multi_similarity_rows a;
@@ -245,7 +251,8 @@ struct ks_multi_similarity {
         float positive = expf(-a.alpha * up) + sum.v[0], negative = expf(-a.beta * down) + sum.v[1];
         bool has_p = sum.v[0] != 0, has_n = sum.v[1] != 0; /* mining keeps a side if it keeps the hardest pair of it */
         if (writes)
-            a.losses[r.number] = (has_p ? up + logf(positive) / a.alpha : 0.0f) + (has_n ? down + logf(negative) / a.beta : 0.0f);
+            a.losses[r.number] = (has_p ? up + ks_log_sum(sum.v[0], a.alpha * up) / a.alpha : 0.0f) +
+                                 (has_n ? down + ks_log_sum(sum.v[1], a.beta * down) / a.beta : 0.0f);
         return {has_p ? a.gain / positive : 0.0f, has_n ? a.gain / negative : 0.0f};
     }
     KS_HD float scale(const row &, const factors &f, float e, int) const { return e < 0 ? e * f.positive : e * f.negative; }
