@@ -125,8 +125,15 @@ static int ks_launch_as(const ks_strip *s, const Loss &loss) {
     else if (m <= 4096) KS_LAUNCH(256, 4);
     else if (m <= 8192) KS_LAUNCH(256, 8);
     else if (m <= 16384) KS_LAUNCH(512, 8);
-    else if (Loss::LEAN && m <= 32768) KS_LAUNCH_LEAN; /* 64 registers a thread */
-    else ks_long_rows_kernel<Loss, Out, 512><<<s->rows, 512, 0, stream>>>(s->strip, s->stride, loss);
+    else {
+        if constexpr (Loss::LEAN) { /* 64 registers a thread are enough */
+            if (m <= 32768) {
+                KS_LAUNCH(1024, 8);
+                return (int)cudaGetLastError();
+            }
+        }
+        ks_long_rows_kernel<Loss, Out, 512><<<s->rows, 512, 0, stream>>>(s->strip, s->stride, loss);
+    }
 #undef KS_LAUNCH
     return (int)cudaGetLastError();
 }
