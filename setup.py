@@ -121,7 +121,9 @@ class BuildAll(build_ext):
             return
         folder = CUDA if self.inplace or self.editable_mode else Path(self.build_lib) / CUDA
         library = folder / "libcorelib_cuda.so"
-        newest = max(path.stat().st_mtime for path in (*CUDA.glob("*.*"), Path(__file__)) if path.suffix != ".so")
+        newest = max(
+            path.stat().st_mtime for path in (*CUDA.glob("*.*"), Path(__file__)) if path.suffix != ".so"
+        )
         if library.exists() and library.stat().st_mtime > newest:
             return
         try:

@@ -216,7 +216,11 @@ def check_integers(
     check_device(value, name, other, other_name)
     if shape is not None and tuple(value.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}; got {tuple(value.shape)}")
-    if value.dtype == torch.uint64 and not on_gpu_unchecked(value) and bool((value.view(torch.int64) < 0).any()):
+    if (
+        value.dtype == torch.uint64
+        and not on_gpu_unchecked(value)
+        and bool((value.view(torch.int64) < 0).any())
+    ):
         raise ValueError(f"{name} must be below 2**63; at least one entry is not")
     return value.long().contiguous()
 

@@ -23,7 +23,9 @@ def chance(rng, p) -> bool:
 def like(leaf, options):
     """The options with their tensors on the device of ``leaf``, floating ones in its dtype."""
     place = lambda t: t.to(leaf.device, leaf.dtype if t.is_floating_point() else t.dtype)
-    return {name: place(value) if isinstance(value, torch.Tensor) else value for name, value in options.items()}
+    return {
+        name: place(value) if isinstance(value, torch.Tensor) else value for name, value in options.items()
+    }
 
 
 def floats(rng, *shape):
@@ -49,7 +51,11 @@ def over_pairs(rng):
             options[f"{side}_weight"] = torch.from_numpy(rng.uniform(0, 3, size)).float()
     # a margin is added in float32, and its rounding counts in temperatures
     tolerance = 2e-6 + 1e-6 * bool(options["margin"]) / options.get("temperature", 1.0)
-    return lambda pos, neg: function(pos, neg, **like(pos, options)), [floats(rng, n), floats(rng, m)], tolerance
+    return (
+        lambda pos, neg: function(pos, neg, **like(pos, options)),
+        [floats(rng, n), floats(rng, m)],
+        tolerance,
+    )
 
 
 def soft_ranks(rng):
@@ -113,7 +119,9 @@ def multi_similarity(rng):
         leaves.append(unit(m))
 
     def loss(*parts):
-        more = {"references": parts[1], "reference_labels": other.to(parts[0].device)} if len(parts) > 1 else {}
+        more = (
+            {"references": parts[1], "reference_labels": other.to(parts[0].device)} if len(parts) > 1 else {}
+        )
         return multi_similarity_loss(parts[0], labels.to(parts[0].device), **more, **given)
 
     return loss, leaves, 5e-6

@@ -11,7 +11,12 @@ from corelib.kernels import cuda
 
 def takes(tensor: Tensor) -> bool:
     """Whether the CUDA core takes this tensor; float64 stays with torch, as few GPUs are fast there."""
-    return tensor.is_cuda and tensor.dtype == torch.float32 and get_backend() != "torch" and not why_not(tensor.device.index)
+    return (
+        tensor.is_cuda
+        and tensor.dtype == torch.float32
+        and get_backend() != "torch"
+        and not why_not(tensor.device.index)
+    )
 
 
 @functools.cache

@@ -39,10 +39,13 @@ def _normalised(
 ) -> tuple[Tensor | None, Tensor]:
     """Weights of at most 1, and in float64 what turns their sum into the mean, or the sum, of each group."""
     if weight is None:
-        sizes = side.new_tensor([len(side)], dtype=torch.float64) if indptr is None else indptr.diff().double()
+        full = torch.full((1,), len(side), dtype=torch.float64, device=side.device)  # new_tensor would wait
+        sizes = full if indptr is None else indptr.diff().double()
         return None, 1 / sizes.clamp_min(1) if mean else torch.ones_like(sizes)
     if not weight.numel():
-        return weight, torch.ones(1 if indptr is None else len(indptr) - 1, dtype=torch.float64, device=side.device)
+        return weight, torch.ones(
+            1 if indptr is None else len(indptr) - 1, dtype=torch.float64, device=side.device
+        )
     largest = weight.detach().amax()
     scale = torch.where(largest > 0, largest, 1)  # so that no sum overflows
     weight = (weight.detach() / scale).contiguous()
@@ -109,11 +112,16 @@ def pair_sum(
         [value if value is None else value.detach().contiguous() for value in side]
         for side in ((x, u, x_indptr), (y, v, y_indptr))
     ]
-    slopes = [torch.empty_like(side[0]) if need else x.new_empty(0) for side, need in zip(sides, (need_x, need_y), strict=True)]
+    slopes = [
+        torch.empty_like(side[0]) if need else x.new_empty(0)
+        for side, need in zip(sides, (need_x, need_y), strict=True)
+    ]
     value = torch.zeros_like(factor)
     if not (len(x) and len(y)):
         return value, *(slope.zero_() for slope in slopes)
-    space = torch.empty(cuda.pair_sum_bytes(kind, len(x), len(y), len(factor)), dtype=torch.uint8, device=x.device)
+    space = torch.empty(
+        cuda.pair_sum_bytes(kind, len(x), len(y), len(factor)), dtype=torch.uint8, device=x.device
+    )
     pairs = cuda.Pairs(
         kind=cuda.KINDS[kind],
         groups=len(factor),
@@ -124,7 +132,9 @@ def pair_sum(
         space=gpu.address(space),
         stream=gpu.stream(x),
     )
-    for side, (number, weight, indptr), slope, need in zip(pairs.side, sides, slopes, (need_x, need_y), strict=True):
+    for side, (number, weight, indptr), slope, need in zip(
+        pairs.side, sides, slopes, (need_x, need_y), strict=True
+    ):
         side.number, side.weight, side.indptr = map(gpu.address, (number, weight, indptr))
         side.n, side.slope = len(number), gpu.address(slope) if need else None
     with torch.cuda.device_of(x):

@@ -20,7 +20,9 @@ class Strips:
     back are large, these then cost half.
     """
 
-    def __init__(self, like: Tensor, rows: int, columns: int, *, whole: bool = False, half: bool = False) -> None:
+    def __init__(
+        self, like: Tensor, rows: int, columns: int, *, whole: bool = False, half: bool = False
+    ) -> None:
         stride = -(-columns // 8) * 8
         height = max(64, min(_MOST, max(_LEAST, rows * columns)) // (4 * stride) // 64 * 64)
         count = 1 if whole and 4 * rows * stride <= _MOST else -(-rows // height)

@@ -106,7 +106,9 @@ def check_result(
     **inputs: Tensor,
 ) -> Tensor:
     """``result`` if it is finite; if not, the error is about the first of ``inputs`` that is not, or about an overflow."""
-    if unseen(result, lambda: result.detach().isfinite().all(), f"{what} overflows, or an input is not finite"):
+    if unseen(
+        result, lambda: result.detach().isfinite().all(), f"{what} overflows, or an input is not finite"
+    ):
         return result
     if math.isfinite(result.detach().sum().item()):
         return result

@@ -23,7 +23,9 @@ def pair_sum(lib, kind, x, u, y, v, temperature, x_indptr=None, y_indptr=None, r
     total, slopes, ones = np.empty(groups), [np.empty_like(x), np.empty_like(y)], np.ones(groups)
     sides = (cuda.Side * 2)()
     for side, arrays in zip(sides, ((x, u, x_indptr), (y, v, y_indptr)), strict=True):
-        side.number, side.weight, side.indptr = (None if array is None else array.ctypes.data for array in arrays)
+        side.number, side.weight, side.indptr = (
+            None if array is None else array.ctypes.data for array in arrays
+        )
         side.n = len(arrays[0])
     for side, slope in zip(sides, slopes, strict=True):
         side.slope = slope.ctypes.data
@@ -117,7 +119,9 @@ def test_pair_sum(lib, kind, name, weighted):
 def test_every_width(lib, kind, temperature):
     rng = np.random.default_rng(2)
     x, y = normal(rng, 1000), normal(rng, 1000, 0.3)
-    assert_close(pair_sum(lib, kind, x, None, y, None, temperature), reference(kind, x, None, y, None, temperature))
+    assert_close(
+        pair_sum(lib, kind, x, None, y, None, temperature), reference(kind, x, None, y, None, temperature)
+    )
 
 
 def grouped(rng, groups, temperature):
