@@ -17,14 +17,14 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with=tools/nbval_sanitize.
 notebook = $(wildcard book/$(NAME).ipynb book/*/$(NAME).ipynb)
 
 BUILD := build/stamps
-KERNELS := setup.py $(wildcard corelib/kernels/*.pyx corelib/kernels/*.h)
+KERNELS := setup.py $(wildcard corelib/kernels/*.pyx corelib/kernels/*.h corelib/kernels/cuda/*.cu corelib/kernels/cuda/*.cuh corelib/kernels/cuda/*.h)
 PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md tools/ledger.py $(shell find corelib -name '*.py') \
 	$(shell find book -type f -not -name ledger.md -not -name self-tests.md -not -path '*/.ipynb_checkpoints/*')
 
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
 UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics ratings api test_search.py)
 
-.PHONY: book test serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations clean help
+.PHONY: book test serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-gpu clean help
 
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
@@ -68,6 +68,11 @@ test-sanitize: $(BUILD)/test-requirements
 		../../$(PY) -P -m pytest -q --capture=sys --rootdir=../.. -p no:cacheprovider \
 		-k "not memory_stays and not memory_is and not memory_does_not_grow and not little_memory" $(UNIT_TESTS)
 
+# With any Python that has torch and pytest, on a machine with a GPU and nvcc; no network.
+test-gpu:
+	CORELIB_CUDA=1 $(PYTHON) setup.py --quiet build_ext --inplace
+	$(PYTHON) -m pytest -q -p no:cacheprovider --confcutdir=tests/gpu tests/gpu
+
 wheel: $(BUILD)/requirements
 	rm -rf build/wheel
 	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
@@ -78,7 +83,7 @@ test-wheel: wheel $(BUILD)/test-requirements
 		../../$(PY) -P -m pytest -q -n $(JOBS) --rootdir=../.. -p no:cacheprovider $(UNIT_TESTS)
 
 clean:
-	rm -rf _build build book/ledger.md book/self-tests.md corelib/kernels/*.c corelib/kernels/*.so
+	rm -rf _build build book/ledger.md book/self-tests.md corelib/kernels/*.c corelib/kernels/*.so corelib/kernels/cuda/*.so corelib/kernels/cuda/*.log
 
 help:
 	@echo "make book                  the environment (.venv), the library, the book (_build/html)"
@@ -89,6 +94,7 @@ help:
 	@echo "make bench                 time the library against its peers"
 	@echo "make fuzz                  call every function with random arguments, longer than make test (EXAMPLES=1000 each)"
 	@echo "make test-sanitize         the tests of the library under AddressSanitizer and UBSan (gcc)"
+	@echo "make test-gpu              the CUDA core on this machine's GPU (PYTHON: one that has torch)"
 	@echo "make wheel, test-wheel     build a wheel; test it outside of the source tree"
 	@echo "make test-portable         compare the chapters as if on other machines"
 	@echo "make test-mutations        break library and chapters in every way that must be noticed (make test: some, by the commit)"

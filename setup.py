@@ -95,7 +95,7 @@ def cuda_command(out: Path) -> list[str]:
     newest = max(chosen, key=int)
     codes.append(f"-gencode=arch=compute_{newest},code=compute_{newest}")  # for GPUs that are newer still
     return [
-        *(nvcc, "-O3", "-std=c++17", "--shared", "--threads=0", "-cudart=static", "-Wno-deprecated-gpu-targets"),
+        *(nvcc, "-O3", "-std=c++17", "--shared", "--threads=0", "-cudart=static", "-Wno-deprecated-gpu-targets", "-Xptxas=-v"),
         *("-Xcompiler=-fPIC,-fvisibility=hidden", *codes, *map(str, sorted(CUDA.glob("*.cu"))), "-o", str(out)),
     ]  # fmt: skip
 
@@ -117,7 +117,7 @@ class BuildAll(build_ext):
     def run(self) -> None:
         super().run()
         wish = os.environ.get("CORELIB_CUDA", "")
-        if wish == "0":
+        if wish == "0" or sanitize:
             return
         folder = CUDA if self.inplace or self.editable_mode else Path(self.build_lib) / CUDA
         library = folder / "libcorelib_cuda.so"
@@ -131,6 +131,7 @@ class BuildAll(build_ext):
             made = subprocess.run(cuda_command(library), capture_output=True, text=True, check=False)
             if made.returncode:
                 raise NoCuda(f"nvcc failed:\n{made.stdout}{made.stderr}")
+            library.with_suffix(".log").write_text(made.stderr)  # registers and spills of every kernel
         except NoCuda as reason:
             if wish == "1":
                 sys.exit(f"corelib: CORELIB_CUDA=1, but {reason}")

@@ -25,8 +25,18 @@ def why_not(device: int) -> str:
     if cuda.library() is None:
         return "the CUDA core was not built: nvcc was not found when corelib was installed"
     with torch.cuda.device(device):
-        error = cuda.error_of_this_device()
+        error = cuda.error_of_this_device() or _trial(device)
     return f"the CUDA core, built with CUDA {cuda.toolkit()}, does not run here: {error}" if error else ""
+
+
+def _trial(device: int) -> str:
+    """What is wrong with the core's results on this device, if anything: a wrong gradient must not go unnoticed."""
+    from corelib.engines.cuda_trial import worst_error
+
+    error = worst_error(torch.device("cuda", device))
+    return (
+        "" if error < 1e-4 else f"its results differ from those of plain torch by {error:.2g} of their size"
+    )
 
 
 def stream(tensor: Tensor) -> int:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from corelib.engines import gpu, info_nce_cuda, multi_similarity_cuda, strips_cuda
+from corelib.engines.cuda_trial import worst_error
 from corelib.kernels import cuda
 from tests.cuda_cases import CASES, assert_as_in_float64
 from tests.cuda_on_cpu import build, needs_compiler
@@ -53,6 +54,12 @@ def test_strips(name, way, seed, calls, monkeypatch):
     else:
         assert_as_in_float64(loss, leaves, "cpu", tolerance)
     assert "rows" in calls
+
+
+def test_the_trial_before_first_use(calls, monkeypatch):
+    assert worst_error(torch.device("cpu")) < 1e-5
+    monkeypatch.setattr(cuda, "rows", lambda *_: None)  # a core that does nothing
+    assert not worst_error(torch.device("cpu")) < 1e-4
 
 
 def test_nothing_goes_to_a_gpu_that_is_not_there():

@@ -220,10 +220,7 @@ def test_a_label_out_of_range_gives_nan():
 def test_tf32_errs_as_torch_does(size, monkeypatch):
     """Weights in 16 bits where TF32 is allowed: gradients as close to float64 as those of plain torch in TF32."""
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
-    q, k = (
-        (size * unit(5000, 64, seed=s)).requires_grad_(),
-        (size * unit(5000, 64, seed=s + 1)).requires_grad_(),
-    )
+    q, k = ((size * unit(5000, 64, seed=seed)).requires_grad_() for seed in (0, 1))
     target, tau = torch.arange(5000, device=DEVICE), 0.05 * size**2
     wide = [x.detach().double().requires_grad_() for x in (q, k)]
     want = torch.autograd.grad(F.cross_entropy(wide[0] @ wide[1].T / tau, target), wide)

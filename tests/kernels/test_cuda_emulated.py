@@ -1,6 +1,7 @@
 """The row and box functions of the CUDA core, compiled for the CPU and run one warp after another, against float64."""
 
 import ctypes
+import re
 
 import numpy as np
 import pytest
@@ -174,3 +175,12 @@ def test_a_bad_number_makes_its_group_nan_and_no_other(defines, bad, kind):
     assert np.isnan(got[0][2]) and np.isnan(got[1][own_x][0]) and np.isnan(got[2][own_y]).all()
     for g, w, own in zip(got, want, (slice(2, 3), own_x, own_y), strict=True):
         np.testing.assert_array_equal(np.delete(g, own), np.delete(w, own))
+
+
+@pytest.mark.skipif(not cuda.LIBRARY.with_suffix(".log").exists(), reason="nvcc did not build the CUDA core here")
+def test_kernels_fit_into_registers():
+    """What ptxas wrote: no kernel spills more than a few numbers, of the 20 to 100 that it holds."""
+    log = cuda.LIBRARY.with_suffix(".log").read_text()
+    spills = [int(spill) for spill in re.findall(r"(\d+) bytes spill stores", log)]
+    assert len(spills) > 50
+    assert max(spills) <= 32
