@@ -24,7 +24,7 @@ PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md tools/ledger.py $(she
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
 UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics ratings api test_search.py)
 
-.PHONY: book test serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-gpu clean help
+.PHONY: book test serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-gpu bench-gpu clean help
 
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
@@ -73,6 +73,9 @@ test-gpu:
 	CORELIB_CUDA=1 $(PYTHON) setup.py --quiet build_ext --inplace
 	$(PYTHON) -m pytest -q -p no:cacheprovider --confcutdir=tests/gpu tests/gpu
 
+bench-gpu:
+	$(PYTHON) -m benchmarks.gpu
+
 wheel: $(BUILD)/requirements
 	rm -rf build/wheel
 	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
@@ -94,7 +97,7 @@ help:
 	@echo "make bench                 time the library against its peers"
 	@echo "make fuzz                  call every function with random arguments, longer than make test (EXAMPLES=1000 each)"
 	@echo "make test-sanitize         the tests of the library under AddressSanitizer and UBSan (gcc)"
-	@echo "make test-gpu              the CUDA core on this machine's GPU (PYTHON: one that has torch)"
+	@echo "make test-gpu, bench-gpu   the CUDA core on this machine's GPU (PYTHON: one that has torch)"
 	@echo "make wheel, test-wheel     build a wheel; test it outside of the source tree"
 	@echo "make test-portable         compare the chapters as if on other machines"
 	@echo "make test-mutations        break library and chapters in every way that must be noticed (make test: some, by the commit)"

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from corelib._backend import get_backend
 from corelib._tensors import check_finite, dtype_name
 from corelib.engines import gpu, pair_sums_cuda, pair_sums_torch
 from corelib.engines.route import Operator, first_derivative_only, takes_torch
@@ -17,6 +18,9 @@ from corelib.kernels import pairwise as kernel
 
 # The largest score: beyond it, a difference or its square might overflow.
 _LARGEST = {"softplus": 1e280, "sigmoid": 1e280, "hinge": 1e280, "squared_hinge": 1e140}
+
+
+_WORTH_A_COPY = 1 << 25  # pairs
 
 
 def largest_score(kind: str, temperature: float) -> float:
@@ -209,6 +213,24 @@ def pair_sum(
     leave out the sum unless ``need_value``. The names in the errors are pos, neg and margin.
     """
     grouped = pos_indptr is not None
+    if goes_by_the_cpu(pos, neg, pos_indptr, neg_indptr):
+        on_cpu = [
+            value if value is None else value.cpu()
+            for value in (pos, neg, pos_weight, neg_weight, pos_indptr, neg_indptr)
+        ]
+        value, *gradients = pair_sum(
+            kind,
+            *on_cpu,
+            temperature,
+            margin,
+            factor.cpu() if grouped else factor,
+            need_pos,
+            need_neg,
+            need_value,
+        )
+        return value.to(pos.device) if grouped else value, *(
+            gradient.to(pos.device) for gradient in gradients
+        )
     if takes_torch(pos):
         _check_scores(kind, pos, neg, margin, temperature)
         if not grouped:
@@ -240,6 +262,19 @@ def pair_sum(
     if not fine:
         _check_scores(kind, pos, neg, margin, temperature)
     return torch.from_numpy(value) if grouped else value.item(), grad_pos, grad_neg
+
+
+def goes_by_the_cpu(pos: Tensor, neg: Tensor, pos_indptr: Tensor | None, neg_indptr: Tensor | None) -> bool:
+    """Whether so many pairs of numbers on a GPU that the CUDA core does not take are summed by the CPU's kernels.
+
+    Plain torch would need time in proportion to the pairs, not to the numbers.
+    """
+    if pos.device.type in ("cpu", "meta") or get_backend() != "auto":
+        return False
+    pairs = len(pos) * len(neg)
+    if pairs > _WORTH_A_COPY and pos_indptr is not None:
+        pairs = int((pos_indptr.diff() * neg_indptr.diff()).sum())
+    return pairs > _WORTH_A_COPY
 
 
 def _empty_gradient(side: Tensor, needed: bool) -> Tensor:
