@@ -14,6 +14,7 @@ from corelib.losses import (
     soft_rank,
     weighted_info_nce,
 )
+from corelib.score import empirical_score
 
 
 def chance(rng, p) -> bool:
@@ -127,7 +128,20 @@ def multi_similarity(rng):
     return loss, leaves, 5e-6
 
 
-CASES = {case.__name__: case for case in (over_pairs, soft_ranks, contrasts, multi_similarity)}
+def scores(rng):
+    rows, n, d = (int(k) for k in 2 ** rng.uniform(0, 8, 3))
+    data = floats(rng, n, d) + float(rng.choice([0, 100]))
+    sigma = torch.from_numpy(10.0 ** rng.uniform(-2, 2, rows)).float()
+    x = data[torch.from_numpy(rng.integers(0, n, rows))] + sigma[:, None] * floats(rng, rows, d)
+    weights = torch.from_numpy(rng.uniform(0, 2, n)).float() if chance(rng, 0.5) else None
+
+    def score(at):
+        return empirical_score(at, **like(at, {"data": data, "sigma": sigma, "weights": weights}))
+
+    return score, [x], 2e-5
+
+
+CASES = {case.__name__: case for case in (over_pairs, soft_ranks, contrasts, multi_similarity, scores)}
 
 
 def value_and_gradients(loss, leaves, device, dtype):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from corelib.engines import mixtures_torch
+from corelib.engines import gpu, mixtures_cuda, mixtures_torch
 from corelib.engines.route import Operator, outside_autocast, refuse, takes_torch
 from corelib.kernels import mixture
 
@@ -16,25 +16,25 @@ class Points:
     def __init__(self, data: Tensor, log_weights: Tensor) -> None:
         self.data = data.detach().contiguous()
         self._tensors = (self.data, _centre(self.data), log_weights)
-        self._prepared: dict[bool, Tensor] = {}
+        self._prepared: dict[str, Tensor] = {}
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_prepared": {}}
 
     def score(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Score (B, d) and float64 log of the softmax's denominator (B,), by float64 ``sigma`` (B,)."""
-        return _empirical_score(x, sigma, *self._tensors, self._prepare(takes_torch(x)))
+        way = "cuda" if gpu.takes(x) else "torch" if takes_torch(x) else "compiled"
+        return _empirical_score(x, sigma, *self._tensors, self._prepare(way))
 
-    def _prepare(self, for_torch: bool) -> Tensor:
-        """What an implementation reads besides the points: for torch a number, for the kernels a packed copy."""
-        if for_torch not in self._prepared:
+    def _prepare(self, way: str) -> Tensor:
+        """What an implementation reads besides the points, told apart by its dimensions."""
+        if way not in self._prepared:
+            prepare = {"cuda": mixtures_cuda.centred, "torch": _radius, "compiled": _pack}[way]
             if torch.compiler.is_compiling():
-                return _radius(*self._tensors[:2]) if for_torch else self._tensors[0].new_empty(0)
+                return self.data.new_empty(0) if way == "compiled" else prepare(*self._tensors[:2])
             with torch.inference_mode(False):  # later calls may need it for a backward pass
-                self._prepared[for_torch] = (
-                    _radius(*self._tensors[:2]) if for_torch else _pack(*self._tensors)
-                )
-        return self._prepared[for_torch]
+                self._prepared[way] = prepare(*self._tensors[: 3 if way == "compiled" else 2])
+        return self._prepared[way]
 
 
 def _centre(data: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def _forward(
     x: Tensor, sigma: Tensor, data: Tensor, centre: Tensor, log_weights: Tensor, prepared: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Score (B, d) and float64 log of the softmax's denominator (B,)."""
-    function = mixtures_torch.forward if prepared.ndim == 0 else _compiled
+    function = (mixtures_torch.forward, _compiled, mixtures_cuda.forward)[prepared.ndim]
     return function(x.detach(), sigma, data, centre, log_weights, prepared)
 
 
@@ -70,7 +70,7 @@ def _vjp(
     grad: Tensor,
 ) -> Tensor:
     """The Jacobian ``(Cov_w(y) / sigma^2 - I) / sigma^2``, which is symmetric, times ``grad``, (B, d)."""
-    function = mixtures_torch.vjp if prepared.ndim == 0 else _compiled_vjp
+    function = (mixtures_torch.vjp, _compiled_vjp, mixtures_cuda.vjp)[prepared.ndim]
     with outside_autocast(x):
         return function(x.detach(), sigma, data, centre, log_weights, prepared, score, log_total, grad)
 

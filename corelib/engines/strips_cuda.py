@@ -1,5 +1,6 @@
 """Strips of similarities around the row kernels of the CUDA core: torch's products, and factors in 16 bits where they pay."""
 
+import contextlib
 from collections.abc import Iterator
 
 import torch
@@ -48,6 +49,18 @@ class Strips:
         )  # fmt: skip
         with torch.cuda.device_of(strip):
             cuda.rows(name, rows, arguments, *more)
+
+
+@contextlib.contextmanager
+def without_tf32():
+    """Products in float32 proper, where a difference of them goes into an exponent."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before
 
 
 def half_pays(like: Tensor, rows: int, columns: int) -> bool:

@@ -41,7 +41,7 @@ def test_sums_over_pairs(name, few, seed, calls, monkeypatch):
 
 @pytest.mark.parametrize("seed", range(50))
 @pytest.mark.parametrize("way", ["one strip", "strips", "strips in 16 bits"])
-@pytest.mark.parametrize("name", ["contrasts", "multi_similarity"])
+@pytest.mark.parametrize("name", ["contrasts", "multi_similarity", "scores"])
 def test_strips(name, way, seed, calls, monkeypatch):
     if way != "one strip":
         monkeypatch.setattr(strips_cuda, "_LEAST", 0)

@@ -272,3 +272,24 @@ KS_API int ks_rows_both_weights(const ks_strip *s, const ks_both_rows *b, int en
     }
     return 0;
 }
+
+KS_API int ks_rows_softmax(const ks_strip *s, const ks_softmax_rows *a) { return ks_rows(s, ks_softmax{*a}); }
+
+KS_API int ks_rows_exact(const ks_strip *s, const ks_exact_rows *a) {
+    for (int r = 0; r < s->rows; r++) {
+        int64_t row = a->first_row + r;
+        if (!a->exact[row]) continue;
+        std::vector<double> logit(a->columns);
+        for (int j = 0; j < a->columns; j++) {
+            double squared = 0;
+            for (int k = 0; k < a->dimensions; k++) {
+                double gap = (double)a->x[row * a->dimensions + k] - (double)a->y[(int64_t)j * a->dimensions + k];
+                squared += gap * gap;
+            }
+            logit[j] = ks_exact_logit(*a, row, j, squared);
+        }
+        a->peak[row] = *std::max_element(logit.begin(), logit.end());
+        for (int j = 0; j < a->columns; j++) s->strip[r * s->stride + j] = (float)(logit[j] - a->peak[row]);
+    }
+    return 0;
+}

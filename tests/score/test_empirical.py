@@ -268,7 +268,7 @@ def test_compiles_in_one_graph(backend, weighted):
 def test_operator_is_registered_as_torch_wants(backend):
     x, data = (torch.from_numpy(a) for a in noised(np.float64, 1.0, rows=4, d=6, n=60))
     points = Points(data, torch.zeros(60, dtype=torch.float64))
-    prepared = points._prepare(backend == "torch")
+    prepared = points._prepare(backend)
     arguments = (x.requires_grad_(), torch.ones(4, dtype=torch.float64), *points._tensors, prepared)
     torch.library.opcheck(torch.ops.corelib.empirical_score.default, arguments)
 

@@ -98,6 +98,27 @@ class MultiSimilarityRows(ctypes.Structure):
     ]
 
 
+class SoftmaxRows(ctypes.Structure):
+    """Of all rows; float32 biases and log-weights of the columns, float64 peaks and totals of the rows."""
+
+    _fields_ = [
+        *((name, _P) for name in ("bias", "log_weight", "rate", "exact", "peak", "log_total")),
+        ("columns", _I),
+        ("first_row", _L),
+    ]
+
+
+class ExactRows(ctypes.Structure):
+    """Of all rows: float32 points, float64 variances and peaks."""
+
+    _fields_ = [
+        *((name, _P) for name in ("x", "y", "log_weight", "variance", "exact", "peak")),
+        ("columns", _I),
+        ("dimensions", _I),
+        ("first_row", _L),
+    ]
+
+
 TYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
 
 
@@ -113,7 +134,7 @@ def declare(lib: ctypes.CDLL) -> ctypes.CDLL:
     lib.ks_pair_sum_bytes.restype = _L
     lib.ks_pair_sum_bytes.argtypes = [_I, _L, _L, _L]
     lib.ks_pair_sum.argtypes = [_P]
-    for name in ("info_nce", "multi_similarity", "both_sums", "both_losses"):
+    for name in ("info_nce", "multi_similarity", "both_sums", "both_losses", "softmax", "exact"):
         getattr(lib, f"ks_rows_{name}").argtypes = [_P, _P]
     lib.ks_rows_both_weights.argtypes = [_P, _P, _I]
     return lib

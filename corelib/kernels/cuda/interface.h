@@ -71,3 +71,22 @@ typedef struct {
     int mine, itself, columns; /* itself: column i is row i */
     int64_t first_row;
 } ks_multi_similarity_rows;
+
+typedef struct { /* softmax of rate (s + bias) + log_weight; of `exact` rows, of what ks_rows_exact has left in their place */
+    const float *bias, *log_weight; /* of every column, and of the padding up to a multiple of 4 */
+    const float *rate;              /* of every row */
+    const uint8_t *exact;           /* of every row */
+    const double *peak;             /* of every exact row: what has been taken off its logits */
+    double *log_total;              /* of every row: log of the sum of exponentials */
+    int columns;
+    int64_t first_row;
+} ks_softmax_rows;
+
+typedef struct { /* logits log_weight - |x - y|^2 / (2 variance) of exact rows, less their largest, from differences in float64 */
+    const float *x, *y, *log_weight;
+    const double *variance;
+    const uint8_t *exact;
+    double *peak;
+    int columns, dimensions;
+    int64_t first_row;
+} ks_exact_rows;

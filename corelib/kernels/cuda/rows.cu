@@ -251,3 +251,67 @@ KS_API int ks_rows_both_weights(const ks_strip *s, const ks_both_rows *b, int en
     else ks_both_weights_kernel<float><<<s->rows, 512, 0, stream>>>(s->strip, s->stride, *b, entered);
     return (int)cudaGetLastError();
 }
+
+KS_API int ks_rows_softmax(const ks_strip *s, const ks_softmax_rows *a) { return ks_launch(s, ks_softmax{*a}); }
+
+/* ---- exact logits ----------------------------------------------------------------------------------------- */
+
+#define KS_EXACT 8 /* rows of a block */
+#define KS_DEPTH 32
+
+/* Rows that are exact, KS_EXACT a block: first their largest logit, then all of them less that. */
+__global__ void __launch_bounds__(256) ks_exact_kernel(float *strip, int64_t stride, int rows, const ks_exact_rows a) {
+    __shared__ float y[KS_DEPTH][257], x[KS_EXACT][KS_DEPTH];
+    __shared__ double tops[KS_EXACT][8];
+    int first = blockIdx.x * KS_EXACT, count = min(KS_EXACT, rows - first);
+    bool any = false;
+    for (int r = 0; r < count; r++) any = any || a.exact[a.first_row + first + r];
+    if (!any) return;
+    double top[KS_EXACT];
+    for (int r = 0; r < KS_EXACT; r++) top[r] = -INFINITY;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int start = 0; start < a.columns; start += 256) {
+            int column = start + threadIdx.x;
+            double squared[KS_EXACT] = {0};
+            for (int k0 = 0; k0 < a.dimensions; k0 += KS_DEPTH) {
+                int depth = min(KS_DEPTH, a.dimensions - k0);
+                __syncthreads();
+                for (int i = threadIdx.x; i < 256 * KS_DEPTH; i += 256) {
+                    int c = i / KS_DEPTH, k = i % KS_DEPTH;
+                    y[k][c] = k < depth && start + c < a.columns ? a.y[(int64_t)(start + c) * a.dimensions + k0 + k] : 0.0f;
+                }
+                {
+                    int r = threadIdx.x / KS_DEPTH, k = threadIdx.x % KS_DEPTH; /* 256 = KS_EXACT KS_DEPTH */
+                    x[r][k] = r < count && k < depth ? a.x[(a.first_row + first + r) * a.dimensions + k0 + k] : 0.0f;
+                }
+                __syncthreads();
+                for (int k = 0; k < depth; k++)
+                    for (int r = 0; r < KS_EXACT; r++) {
+                        double gap = (double)x[r][k] - (double)y[k][threadIdx.x];
+                        squared[r] += gap * gap;
+                    }
+            }
+            if (column >= a.columns) continue;
+            for (int r = 0; r < count; r++) {
+                double logit = ks_exact_logit(a, a.first_row + first + r, column, squared[r]);
+                if (pass == 0) top[r] = fmax(top[r], logit);
+                else if (a.exact[a.first_row + first + r]) strip[(first + r) * stride + column] = (float)(logit - top[r]);
+            }
+        }
+        if (pass) return;
+        for (int r = 0; r < KS_EXACT; r++) {
+            for (int step = 16; step; step /= 2) top[r] = fmax(top[r], __shfl_xor_sync(0xffffffffu, top[r], step));
+            if (threadIdx.x % 32 == 0) tops[r][threadIdx.x / 32] = top[r];
+        }
+        __syncthreads();
+        for (int r = 0; r < count; r++) {
+            for (int w = 0; w < 8; w++) top[r] = fmax(top[r], tops[r][w]);
+            if (threadIdx.x == 0) a.peak[a.first_row + first + r] = top[r];
+        }
+    }
+}
+
+KS_API int ks_rows_exact(const ks_strip *s, const ks_exact_rows *a) {
+    ks_exact_kernel<<<(s->rows + KS_EXACT - 1) / KS_EXACT, 256, 0, (cudaStream_t)s->stream>>>(s->strip, s->stride, s->rows, *a);
+    return (int)cudaGetLastError();
+}

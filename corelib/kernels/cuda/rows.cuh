@@ -258,3 +258,43 @@ struct ks_multi_similarity {
     KS_HD float scale(const row &, const factors &f, float e, int) const { return e < 0 ? e * f.positive : e * f.negative; }
     KS_HD void leave(const row &, const factors &, float *, int) const {}
 };
+
+/* ---- softmax ---------------------------------------------------------------------------------------------- */
+
+struct ks_softmax {
+    enum { TOPS = 1, SUMS = 1, LEAN = 1 };
+    ks_softmax_rows a;
+
+    struct row {
+        int64_t number;
+        float rate;
+        bool exact;
+    };
+    struct factors {
+        float share;
+    };
+
+    KS_HD int columns() const { return a.columns; }
+    KS_HD row begin(int64_t r, const float *) const { return {a.first_row + r, a.rate[a.first_row + r], a.exact[a.first_row + r] != 0}; }
+    KS_HD void enter(const row &r, float *v, int j) const {
+        if (!r.exact)
+            for (int e = 0; e < 4; e++) v[e] = r.rate * (v[e] + a.bias[j + e]) + a.log_weight[j + e];
+        ks_cut(v, j, a.columns);
+    }
+    KS_HD void look(const row &, ks_numbers<1> &top, float s, int) const { top.v[0] = fmaxf(top.v[0], s); }
+    KS_HD float weigh(const row &, const ks_numbers<1> &top, ks_numbers<1> &sum, float s, int) const {
+        float e = ks_exp_below(s - ks_finite(top.v[0]));
+        sum.v[0] += e;
+        return e;
+    }
+    KS_HD factors finish(const row &r, const ks_numbers<1> &top, const ks_numbers<1> &sum, bool writes) const {
+        if (writes) a.log_total[r.number] = (r.exact ? a.peak[r.number] : 0.0) + top.v[0] + log((double)sum.v[0]);
+        return {1.0f / sum.v[0]};
+    }
+    KS_HD float scale(const row &, const factors &f, float e, int) const { return e * f.share; }
+    KS_HD void leave(const row &, const factors &, float *, int) const {}
+};
+
+KS_HD double ks_exact_logit(const ks_exact_rows &a, int64_t row, int column, double squared) {
+    return a.log_weight[column] - squared / (2 * a.variance[row]);
+}
