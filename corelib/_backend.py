@@ -142,10 +142,7 @@ def _cuda_core() -> str:
     from corelib.engines.gpu import why_not
     from corelib.kernels import cuda
 
-    if torch.cuda.is_available():
-        reason = why_not(torch.cuda.current_device())
-    else:
-        reason = "there is no GPU" if cuda.library() else "it was not built, as nvcc was not found"
+    reason = why_not(torch.cuda.current_device()) if torch.cuda.is_available() else "there is no GPU"
     checks = "checks values" if _checks_gpu else "does not look at values"
     return f"not in use: {reason}" if reason else f"in use, built with CUDA {cuda.toolkit()}; {checks}"
 

@@ -23,7 +23,7 @@ def takes(tensor: Tensor) -> bool:
 def why_not(device: int) -> str:
     """Why the CUDA core is not used on this device; empty if it is."""
     if cuda.library() is None:
-        return "the CUDA core was not built: nvcc was not found when corelib was installed"
+        return "the CUDA core was not built (CORELIB_CUDA=1 when corelib is installed asks for it)"
     with torch.cuda.device(device):
         error = cuda.error_of_this_device() or _trial(device)
     return f"the CUDA core, built with CUDA {cuda.toolkit()}, does not run here: {error}" if error else ""
