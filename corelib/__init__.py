@@ -14,7 +14,8 @@ Sub-packages load on first use, so that ``corelib.metrics`` never waits for torc
 import importlib
 from typing import TYPE_CHECKING
 
-from corelib._backend import get_backend, info, set_backend, using
+from corelib._backend import get_backend, set_backend, using
+from corelib._info import info
 from corelib._version import __version__ as __version__
 
 __all__ = [
