@@ -179,8 +179,8 @@ def test_a_bad_number_makes_its_group_nan_and_no_other(defines, bad, kind):
 
 @pytest.mark.skipif(not cuda.LIBRARY.with_suffix(".log").exists(), reason="nvcc did not build the CUDA core here")
 def test_kernels_fit_into_registers():
-    """What ptxas wrote: no kernel spills more than a few numbers, of the 20 to 100 that it holds."""
+    """What ptxas wrote: no kernel spills more than 16 of the numbers that it holds, 128 at most."""
     log = cuda.LIBRARY.with_suffix(".log").read_text()
     spills = [int(spill) for spill in re.findall(r"(\d+) bytes spill stores", log)]
     assert len(spills) > 50
-    assert max(spills) <= 32
+    assert max(spills) <= 64
