@@ -94,7 +94,5 @@ def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
     """``total += a @ b``, for a float32 total and factors of either type."""
     if a.dtype == torch.float32:
         total.addmm_(a, b)
-    elif a.is_cuda:
-        torch.addmm(total, a, b, out_dtype=torch.float32, out=total)
-    else:
-        total.addmm_(a.float(), b.float())
+    else:  # torch.addmm with out_dtype does not do what it says in every version
+        total.add_(product(a, b))
