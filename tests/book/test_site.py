@@ -180,3 +180,32 @@ def test_each_kind_of_problem_is_noticed(browser, tmp_path):
         "pixels wide on a screen of 390",
     ):
         assert problem in found
+
+
+@pytest.mark.parametrize("visitor", ["light", "phone"])
+def test_a_figure_to_touch_moves_by_keyboard(visitor, request):
+    """What it says at each stop is what the table of the notebook says, which is there without scripts, too."""
+    visitor = request.getfixturevalue(visitor)
+    visitor.open("book/pairs/aft.html")
+    page = visitor.page
+    slider, figure = page.locator(".ks-slider input").first, page.locator(".ks-slider").first
+    rows = page.locator(".ks-slider + details tbody").first.locator("tr")
+    slider.focus()
+    page.keyboard.press("Home")
+    for at in range(rows.count()):
+        value, *cells = rows.nth(at).locator("th, td").all_text_contents()
+        assert figure.locator("output").text_content() == value
+        assert figure.locator(".ks-value").all_text_contents() == cells
+        assert slider.get_attribute("aria-valuetext").startswith(value)
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert visitor.check_width("book/pairs/aft.html") == []
+
+
+def test_a_table_to_touch_is_a_table_without_scripts(browser, home):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(home + "book/pairs/aft.html")
+    assert page.locator(".ks-slider").count() == 0
+    assert page.locator("table", has_text="By weight of the loss").is_visible()
+    context.close()
