@@ -8,7 +8,7 @@ import stand_ins
 import torch
 from torch import nn
 
-OVERRIDES = {"FULL_STEPS": 2, "FULL_BATCH": 8, "FULL_SEEDS": (0,), "FULL_RATES": (1e-4, 1e-3)}
+OVERRIDES = {"FULL_STEPS": 2, "FULL_BATCH": 8, "FULL_SEEDS": (0, 1), "FULL_RATES": (1e-4, 1e-3)}
 
 
 def number(text):
