@@ -6,7 +6,7 @@ OVERRIDES = {
     "FULL_SEEDS": range(2),
     "FULL_STEPS": 2,
     "FULL_BATCH": 8,
-    "REGIONS": {"far": {"skip": 4, "stride": 1, "pool": 15}, "near": {"pool": 7}},
+    "SOURCES": {"far": {"skip": 4, "stride": 1, "pool": 15}, "asked": {"pool": 7}},
 }
 
 
