@@ -1,12 +1,14 @@
 """Two tiny sets and a tiny transformer: what the full-scale branch of the chapter on merging needs."""
 
+import dataclasses
 import sys
 import types
 
+import stand_ins
 import torch
 from torch import nn
 
-import stand_ins
+import corelib.data
 
 OVERRIDES = {"FULL_STEPS": 2, "FULL_BATCH": 8, "POSITION_STEPS": 2, "FULL_RATES": (1e-3,)}
 
@@ -39,6 +41,9 @@ class AutoModel(nn.Module):
         return types.SimpleNamespace(last_hidden_state=self.words(input_ids))
 
 
-def prepare():
+def prepare() -> None:
     stand_ins.beir(0.05, own=True)
+    tiny = corelib.data.beir("tiny")
+    other = dataclasses.replace(tiny, queries=tuple(f"another {query}" for query in tiny.queries))
+    corelib.data.beir = {"fiqa": tiny, "nfcorpus": other}.__getitem__
     sys.modules["transformers"] = types.SimpleNamespace(AutoModel=AutoModel, AutoTokenizer=AutoTokenizer)
