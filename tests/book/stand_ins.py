@@ -2,6 +2,7 @@
 
 import sys
 import types
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -72,3 +73,35 @@ class _Encoder:
     def encode(self, texts: list[str], **options: object) -> np.ndarray:
         vectors = self.rng.standard_normal((len(texts), 16)).astype(np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def transformers(tokens: Callable[[str], list[int]], words: int) -> None:
+    """An embedding of ``words`` words in the place of a transformer; ``tokens`` gives the words of a text, equally many of each."""
+    models = types.SimpleNamespace(
+        AutoTokenizer=types.SimpleNamespace(from_pretrained=lambda name: _Tokenizer(tokens)),
+        AutoModel=types.SimpleNamespace(from_pretrained=lambda name: _Words(words)),
+    )
+    sys.modules["transformers"] = models
+
+
+class _Tokens(dict):
+    def to(self, device: object) -> "_Tokens":
+        return self
+
+
+class _Tokenizer:
+    def __init__(self, tokens: Callable[[str], list[int]]) -> None:
+        self.tokens = tokens
+
+    def __call__(self, texts: list[str], **options: object) -> _Tokens:
+        ids = torch.tensor([self.tokens(text) for text in texts])
+        return _Tokens(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+
+class _Words(torch.nn.Module):
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.words = torch.nn.Embedding(words, 8)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> types.SimpleNamespace:
+        return types.SimpleNamespace(last_hidden_state=self.words(input_ids))

@@ -1,11 +1,7 @@
 """A tiny FiQA and a tiny transformer: what the full-scale branch of the chapter on hard negatives needs."""
 
-import sys
-import types
-
 import numpy as np
-import torch
-from torch import nn
+import stand_ins
 
 import corelib.data
 from corelib.data import TextRetrieval
@@ -13,34 +9,6 @@ from corelib.data import TextRetrieval
 OVERRIDES = {"FULL_STEPS": 2, "FULL_BATCH": 8}
 
 WORDS = 40
-
-
-class Tokens(dict):
-    def to(self, device):
-        return self
-
-
-class AutoTokenizer:
-    @classmethod
-    def from_pretrained(cls, name):
-        return cls()
-
-    def __call__(self, texts, **options):
-        ids = torch.tensor([[int(word) for word in text.split()] for text in texts])
-        return Tokens(input_ids=ids, attention_mask=torch.ones_like(ids))
-
-
-class AutoModel(nn.Module):
-    @classmethod
-    def from_pretrained(cls, name):
-        return cls()
-
-    def __init__(self):
-        super().__init__()
-        self.words = nn.Embedding(WORDS, 8)
-
-    def forward(self, input_ids, attention_mask):
-        return types.SimpleNamespace(last_hidden_state=self.words(input_ids))
 
 
 def tiny(name):
@@ -62,4 +30,4 @@ def tiny(name):
 
 def prepare():
     corelib.data.beir = tiny
-    sys.modules["transformers"] = types.SimpleNamespace(AutoModel=AutoModel, AutoTokenizer=AutoTokenizer)
+    stand_ins.transformers(lambda text: [int(word) for word in text.split()], WORDS)
