@@ -177,7 +177,9 @@ def test_a_bad_number_makes_its_group_nan_and_no_other(defines, bad, kind):
         np.testing.assert_array_equal(np.delete(g, own), np.delete(w, own))
 
 
-@pytest.mark.skipif(not cuda.LIBRARY.with_suffix(".log").exists(), reason="nvcc did not build the CUDA core here")
+@pytest.mark.skipif(
+    not cuda.LIBRARY.with_suffix(".log").exists(), reason="nvcc did not build the CUDA core here"
+)
 def test_kernels_fit_into_registers():
     """What ptxas wrote: no kernel spills more than 16 of the numbers that it holds, 128 at most."""
     log = cuda.LIBRARY.with_suffix(".log").read_text()
