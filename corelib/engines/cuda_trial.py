@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from corelib.engines import (
     info_nce_cuda,
+    mixtures_cuda,
     multi_similarity_cuda,
     multi_similarity_torch,
     pair_sums_cuda,
@@ -18,11 +19,13 @@ from corelib.engines.info_nce_candidates import Candidates
 
 def worst_error(device: torch.device) -> float:
     """The largest error of a value or gradient, by norms; infinite if one is not finite."""
-    numbers = torch.sin(torch.arange(12_000, device=device, dtype=torch.float64) * 1.7).float()
-    pairs = [*_pair_sums(numbers), *_info_nce(numbers), *_multi_similarity(numbers)]
-    errors = [
-        float(torch.linalg.vector_norm(got - want) / torch.linalg.vector_norm(want)) for got, want in pairs
-    ]
+    with torch.inference_mode(False):  # the first call may come from within one, where nothing has a gradient
+        numbers = torch.sin(torch.arange(12_000, device=device, dtype=torch.float64) * 1.7).float()
+        pairs = [*_pair_sums(numbers), *_info_nce(numbers), *_multi_similarity(numbers), *_scores(numbers)]
+        errors = [
+            float(torch.linalg.vector_norm(got - want) / torch.linalg.vector_norm(want))
+            for got, want in pairs
+        ]
     return max(error if math.isfinite(error) else math.inf for error in errors)
 
 
@@ -68,3 +71,15 @@ def _multi_similarity(numbers: Tensor):
     got = multi_similarity_cuda.multi_similarity(*arguments)
     want = multi_similarity_torch.multi_similarity(embeddings.double(), *arguments[1:])
     yield from zip(got[:2], want[:2], strict=True)
+
+
+def _scores(numbers: Tensor):
+    """Of rows that take a product, and of rows that take differences."""
+    x, data = numbers[:96].view(12, 8), numbers[96:296].view(25, 8)
+    sigma = torch.logspace(-2, 1, 12, dtype=torch.float64, device=x.device)
+    centre = torch.zeros(8, dtype=torch.float64, device=x.device)
+    points = (data, centre, torch.full((25,), -math.log(25), dtype=torch.float64, device=x.device))
+    got = mixtures_cuda.forward(x, sigma, *points, mixtures_cuda.centred(data, centre))
+    logits = torch.cdist(x.double(), data.double()).square() / (-2 * sigma[:, None] ** 2) - math.log(25)
+    mean = logits.softmax(1) @ data.double()
+    yield from zip(got, ((mean - x) / sigma[:, None] ** 2, logits.logsumexp(1)), strict=True)

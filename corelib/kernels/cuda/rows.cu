@@ -145,10 +145,7 @@ static int ks_launch(const ks_strip *s, const Loss &loss) {
 }
 
 KS_API int ks_rows_info_nce(const ks_strip *s, const ks_info_nce_rows *a) {
-    bool some = a->candidates.key_ids || a->candidates.mask || a->candidates.hard_mask;
-    float steep = a->slope + a->beta;
-    if (a->beta != 0) return ks_launch(s, ks_info_nce<true, true>{*a, steep});
-    return some ? ks_launch(s, ks_info_nce<true, false>{*a, steep}) : ks_launch(s, ks_info_nce<false, false>{*a, steep});
+    return ks_with_info_nce(*a, [&](const auto &loss) { return ks_launch(s, loss); });
 }
 KS_API int ks_rows_multi_similarity(const ks_strip *s, const ks_multi_similarity_rows *a) { return ks_launch(s, ks_multi_similarity{*a}); }
 

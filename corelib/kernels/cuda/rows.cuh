@@ -163,6 +163,15 @@ struct ks_info_nce {
     KS_HD void leave(const row &r, const factors &f, float *g, int j) const { ks_set_one(g, j, (int)r.own, f.own); }
 };
 
+/* run(loss) for the plainest of these losses that does what is asked. */
+template <class Run>
+static inline int ks_with_info_nce(const ks_info_nce_rows &a, Run run) {
+    bool some = a.candidates.key_ids || a.candidates.mask || a.candidates.hard_mask;
+    float steep = a.slope + a.beta;
+    if (a.beta != 0) return run(ks_info_nce<true, true>{a, steep});
+    return some ? run(ks_info_nce<true, false>{a, steep}) : run(ks_info_nce<false, false>{a, steep});
+}
+
 /* Running log-sum-exp of slope s: the largest s so far, and the sum of exp(slope (s - top)). */
 KS_HD void ks_run(float &top, float &sum, float s, float slope) {
     if (s > top) {

@@ -4,6 +4,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import stand_ins
 import torch
 from torch import nn
 
@@ -32,16 +33,11 @@ class Part:
                 yield SimpleNamespace(query_id=f"q{query}", doc_id=f"d{document}", relevance=int(grade))
 
 
-class Tokens(dict):
-    def to(self, device):
-        return self
-
-
 class Tokenizer:
     def __call__(self, questions, answers, **how):
         texts = [f"{question} {answer}" for question, answer in zip(questions, answers, strict=True)]
         ids = [[WORDS.index(word) for word in text.split()] for text in texts]
-        return Tokens(input_ids=torch.tensor(ids))
+        return stand_ins.Tokens(input_ids=torch.tensor(ids))
 
 
 class Model(nn.Module):

@@ -3,14 +3,10 @@
 import sys
 import types
 
+import stand_ins
 import torch
 
 OVERRIDES = {"FULL_BATCH": 256}
-
-
-class Batch(dict):
-    def to(self, device):
-        return self
 
 
 class AutoTokenizer:
@@ -25,7 +21,7 @@ class AutoTokenizer:
         return messages[0]["content"]
 
     def __call__(self, texts, return_tensors, padding):
-        return Batch(input_ids=torch.tensor([[len(text), text.count("e")] for text in texts]))
+        return stand_ins.Tokens(input_ids=torch.tensor([[len(text), text.count("e")] for text in texts]))
 
 
 class AutoModelForCausalLM:
