@@ -18,8 +18,8 @@ notebook = $(wildcard book/$(NAME).ipynb book/*/$(NAME).ipynb)
 
 BUILD := build/stamps
 KERNELS := setup.py $(wildcard corelib/kernels/*.pyx corelib/kernels/*.h corelib/kernels/cuda/*.cu corelib/kernels/cuda/*.cuh corelib/kernels/cuda/*.h)
-PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md tools/ledger.py $(shell find corelib -name '*.py') \
-	$(shell find book -type f -not -name ledger.md -not -name self-tests.md -not -path '*/.ipynb_checkpoints/*')
+PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md $(wildcard tools/*.py) $(shell find corelib -name '*.py') \
+	$(shell find book -type f -not -name ledger.md -not -name self-tests.md -not -path 'book/_made/*' -not -path '*/.ipynb_checkpoints/*')
 
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
 UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics ratings api test_search.py)
@@ -137,6 +137,6 @@ $(BUILD)/library: $(BUILD)/requirements $(KERNELS)
 
 # A page that was read with a warning would pass the next time, so after a failure all pages are read anew.
 $(BUILD)/book: $(BUILD)/library $(PAGES)
-	$(PY) -m tools.ledger book
+	$(PY) -m tools.pages book
 	$(ONE_THREAD) $(VENV)/bin/jupyter-book build . -n -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@touch $@

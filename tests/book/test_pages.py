@@ -37,7 +37,7 @@ def test_every_page_and_notebook_is_in_the_table_of_contents():
         path.relative_to(ROOT).with_suffix("").as_posix()
         for suffix in ("md", "ipynb")
         for path in BOOK.rglob(f"*.{suffix}")
-        if ".ipynb_checkpoints" not in path.parts and not path.name.startswith("_")
+        if ".ipynb_checkpoints" not in path.parts and "_made" not in path.parts
     ]
     assert sorted({*pages, "book/ledger", "book/self-tests"}) == sorted(contents())
 

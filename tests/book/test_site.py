@@ -209,3 +209,81 @@ def test_a_table_to_touch_is_a_table_without_scripts(browser, home):
     assert page.locator(".ks-slider").count() == 0
     assert page.locator("table", has_text="By weight of the loss").is_visible()
     context.close()
+
+
+@pytest.mark.parametrize("visitor", ["light", "dark", "phone"])
+def test_the_front_figure_moves_by_keyboard(visitor, request):
+    visitor = request.getfixturevalue(visitor)
+    visitor.open(FIRST)
+    page = visitor.page
+    slider = page.locator(".ks-flow-figure input")
+    picture = "document.querySelector('.ks-flow-canvas').toDataURL()"
+    slider.focus()
+    seen = set()
+    page.keyboard.press("Home")
+    for level in ("4", "2.7", "1.8"):
+        assert page.locator(".ks-flow-figure output").text_content() == level
+        assert slider.get_attribute("aria-valuetext") == f"noise level {level}"
+        seen.add(page.evaluate(picture))
+        page.keyboard.press("ArrowRight")
+    assert len(seen) == 3
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert visitor.noted() == []
+
+
+def test_the_front_page_is_whole_without_scripts(browser, home):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(home + FIRST)
+    assert page.locator("img.ks-flow-static").is_visible()
+    assert page.locator(".ks-filter select").count() == 0
+    ready = sum(1 for notebook in NOTEBOOKS if notebook.count("/") == 2)
+    assert page.locator("#all-chapters .sd-card").count() == ready
+    context.close()
+
+
+@pytest.mark.parametrize("visitor", ["light", "phone"])
+def test_an_outcome_of_the_front_page_leads_to_its_claims(visitor, request):
+    visitor = request.getfixturevalue(visitor)
+    visitor.open(FIRST)
+    page = visitor.page
+    link = page.locator(".ks-outcomes a", has_text="fails here")
+    count = link.text_content().rpartition(" ")[2]
+    link.click()
+    page.wait_for_url("**/ledger.html?outcome=fails+here")
+    expect(page.locator(".ks-filter output")).to_contain_text(f"{count} of ")
+    rows = page.locator("tr[data-outcome]:visible")
+    assert rows.count() == int(count)
+    assert set(rows.evaluate_all("all => all.map(row => row.dataset.outcome)")) == {"fails here"}
+
+
+def test_filters_go_together_and_can_be_linked_to(light):
+    light.open("book/ledger.html")
+    page = light.page
+    everything = page.locator("tr[data-outcome]").count()
+    page.get_by_label("origin").select_option("our control")
+    page.get_by_label("part").select_option("Pairs")
+    page.get_by_label("text").fill("TEMPERATURE")
+    rows = page.locator("tr[data-outcome]:visible")
+    assert 0 < rows.count() < everything, "controls are unfolded when they are asked for"
+    assert all("temperature" in text.lower() for text in rows.all_text_contents())
+    assert page.locator("article section h2:visible").all_text_contents() == ["Pairs#"]
+    assert page.url.endswith("?origin=our+control&part=Pairs&text=TEMPERATURE")
+    shown = rows.count()
+    page.reload()
+    assert page.locator("tr[data-outcome]:visible").count() == shown
+    page.get_by_label("text").fill("no claim says this")
+    expect(page.locator(".ks-filter output")).to_have_text(f"0 of {everything} claims")
+    assert light.noted() == []
+
+
+def test_cards_are_filtered_by_part_and_outcome(light):
+    light.open(FIRST)
+    page, cards = light.page, light.page.locator("#all-chapters .sd-card:visible")
+    everything = cards.count()
+    page.get_by_label("part").select_option("Retrieval")
+    assert 0 < cards.count() < everything
+    assert all("Retrieval · " in text for text in cards.all_text_contents())
+    assert page.locator("#ten-surprises .sd-card:visible").count() == 10
+    page.get_by_label("part").select_option("all")
+    assert cards.count() == everything

@@ -1,0 +1,49 @@
+"""Write the pages that are made from what the notebooks store: ``python -m tools.pages book``.
+
+These are the ledger, the page of self-tests, and the pieces of the front page and of the parts in ``book/_made``, so no
+number and no sentence about a chapter stands twice. A page that has not changed is left alone.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.entries import Entry, collect, guides
+from tools.front import cards, outcomes, thumbnail
+from tools.ledger import ledger, self_tests
+
+
+def pages(chapters: list[Entry], others: list[Entry]) -> dict[str, bytes]:
+    """All pages and pictures, by their place in the book."""
+    texts = {
+        "ledger.md": ledger(chapters),
+        "self-tests.md": self_tests([*chapters, *others]),
+        "_made/outcomes.html": outcomes(chapters),
+        "_made/surprises.md": cards([entry for entry in chapters if entry.surprise], teasers=True),
+        "_made/chapters.md": cards(chapters, teasers=False),
+    }
+    for folder in {entry.folder for entry in chapters}:
+        of_part = [entry for entry in chapters if entry.folder == folder]
+        texts[f"_made/{folder}.md"] = cards(of_part, teasers=False)
+    pictures = {f"_made/{entry.slug}.webp": thumbnail(entry) for entry in chapters if entry.picture}
+    return {name: text.encode() for name, text in texts.items()} | pictures
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.pages", description=__doc__.partition("\n")[0])
+    parser.add_argument("book", type=Path, help="folder of the book, in which the pages are written")
+    book = parser.parse_args(arguments).book
+    made = pages(collect(book), guides(book))
+    for old in (book / "_made").glob("*"):
+        if f"_made/{old.name}" not in made:
+            old.unlink()
+    for name, content in made.items():
+        page = book / name
+        if not page.exists() or page.read_bytes() != content:
+            page.parent.mkdir(exist_ok=True)
+            page.write_bytes(content)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
