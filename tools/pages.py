@@ -5,22 +5,26 @@ number and no sentence about a chapter stands twice. A page that has not changed
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from tools.entries import Entry, collect, guides
+from tools.entries import collect, guides
 from tools.front import cards, outcomes, thumbnail
 from tools.ledger import ledger, self_tests
+from tools.usage import usage
 
 
-def pages(chapters: list[Entry], others: list[Entry]) -> dict[str, bytes]:
-    """All pages and pictures, by their place in the book."""
+def pages(book: Path) -> dict[str, bytes]:
+    """All pages, pictures and data, by their place in the book."""
+    chapters, others = collect(book), guides(book)
     texts = {
         "ledger.md": ledger(chapters),
         "self-tests.md": self_tests([*chapters, *others]),
         "_made/outcomes.html": outcomes(chapters),
         "_made/surprises.md": cards([entry for entry in chapters if entry.surprise], teasers=True),
         "_made/chapters.md": cards(chapters, teasers=False),
+        "_made/usage.json": json.dumps(usage(book, [*chapters, *others]), ensure_ascii=False, indent=1),
     }
     for folder in {entry.folder for entry in chapters}:
         of_part = [entry for entry in chapters if entry.folder == folder]
@@ -33,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.pages", description=__doc__.partition("\n")[0])
     parser.add_argument("book", type=Path, help="folder of the book, in which the pages are written")
     book = parser.parse_args(arguments).book
-    made = pages(collect(book), guides(book))
+    made = pages(book)
     for old in (book / "_made").glob("*"):
         if f"_made/{old.name}" not in made:
             old.unlink()

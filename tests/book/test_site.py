@@ -287,3 +287,11 @@ def test_cards_are_filtered_by_part_and_outcome(light):
     assert page.locator("#ten-surprises .sd-card:visible").count() == 10
     page.get_by_label("part").select_option("all")
     assert cards.count() == everything
+
+
+def test_a_function_and_its_chapters_are_linked(light):
+    light.open("book/api/losses/pairs.html")
+    entry = light.page.locator("dl.function", has=light.page.locator("#corelib\\.losses\\.mann_whitney_loss"))
+    entry.locator("p", has_text="Used in").first.wait_for()
+    entry.get_by_role("link", name="One threshold for all queries").click()
+    light.page.wait_for_url("**/book/pairs/mw-loss.html")
