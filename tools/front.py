@@ -50,6 +50,20 @@ def cards(entries: list[Entry], *, teasers: bool) -> str:
     return "\n".join([*lines, "::::", ""])
 
 
+def citations(entries: list[Entry], address: str) -> str:
+    """A folded BibTeX entry for every chapter; ``address`` is where the book is published."""
+    lines = []
+    for entry in entries:
+        bibtex = (
+            f"@incollection{{keepingscore-{entry.slug},\n  title     = {{{entry.title}}},\n"
+            "  author    = {{The Keeping Score authors}},\n"
+            "  booktitle = {Keeping Score: Losses, Score Functions and Rankings, One Paper at a Time},\n"
+            f"  year      = {{2026}},\n  url       = {{{address}book/{entry.html}}},\n}}"
+        )
+        lines += [f"::::{{dropdown}} {markdown(entry.title)}", "```bibtex", bibtex, "```", "::::", ""]
+    return "\n".join(lines)
+
+
 def thumbnail(entry: Entry) -> bytes:
     """The chapter's first figure, small, as WebP."""
     picture = Image.open(io.BytesIO(entry.picture.png)).convert("RGB")

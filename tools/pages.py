@@ -9,8 +9,10 @@ import json
 import sys
 from pathlib import Path
 
+import yaml
+
 from tools.entries import collect, guides
-from tools.front import cards, outcomes, thumbnail
+from tools.front import cards, citations, outcomes, thumbnail
 from tools.ledger import ledger, self_tests
 from tools.usage import usage
 
@@ -24,6 +26,7 @@ def pages(book: Path) -> dict[str, bytes]:
         "_made/outcomes.html": outcomes(chapters),
         "_made/surprises.md": cards([entry for entry in chapters if entry.surprise], teasers=True),
         "_made/chapters.md": cards(chapters, teasers=False),
+        "_made/citations.md": citations(chapters, _published_at(book)),
         "_made/usage.json": json.dumps(usage(book, [*chapters, *others]), ensure_ascii=False, indent=1),
     }
     for folder in {entry.folder for entry in chapters}:
@@ -31,6 +34,12 @@ def pages(book: Path) -> dict[str, bytes]:
         texts[f"_made/{folder}.md"] = cards(of_part, teasers=False)
     pictures = {f"_made/{entry.slug}.webp": thumbnail(entry) for entry in chapters if entry.picture}
     return {name: text.encode() for name, text in texts.items()} | pictures
+
+
+def _published_at(book: Path) -> str:
+    """The address in the book's settings."""
+    settings = yaml.safe_load((book.parent / "_config.yml").read_text(encoding="utf-8"))
+    return settings["html"]["baseurl"]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -54,10 +54,11 @@ def executable(playwright: Playwright) -> str | None:
 
 
 def pages(site: Path) -> list[str]:
-    """Every page of a site, relative to its folder; ``index.html`` only leads to the first."""
+    """Every page of a site, relative to its folder; ``index.html`` only leads to the first, 404.html is for one host."""
     found = (path.relative_to(site) for path in site.rglob("*.html"))
+    others = ("index.html", "404.html")
     return sorted(
-        path.as_posix() for path in found if "_static" not in path.parts and path.as_posix() != "index.html"
+        path.as_posix() for path in found if "_static" not in path.parts and path.as_posix() not in others
     )
 
 

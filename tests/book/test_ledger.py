@@ -230,6 +230,7 @@ def book(tmp_path):
         notebook.cells = [nbformat.v4.new_markdown_cell(f"# Chapter {path.stem}"), cell]
         nbformat.write(notebook, path)
     (folder / "pairs" / "index.md").write_text("# All pairs\n\nText.\n")
+    (tmp_path / "_config.yml").write_text("html:\n  baseurl: https://example.org/\n")
     (tmp_path / "_toc.yml").write_text(
         "root: book/intro\nparts:\n  - file: book/pairs/b\n  - file: book/pairs/a.ipynb\n"
     )

@@ -295,3 +295,35 @@ def test_a_function_and_its_chapters_are_linked(light):
     entry.locator("p", has_text="Used in").first.wait_for()
     entry.get_by_role("link", name="One threshold for all queries").click()
     light.page.wait_for_url("**/book/pairs/mw-loss.html")
+
+
+ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("book/")])
+def test_a_page_can_be_found_and_shared(light, page):
+    light.open(page)
+    content = "all => Object.fromEntries(all.map(e => [e.getAttribute('property') ?? e.name, e.content]))"
+    tags = light.page.eval_on_selector_all("meta[content]", content)
+    assert light.page.locator("link[rel=canonical]").get_attribute("href") == ADDRESS + page
+    assert tags["og:url"] == ADDRESS + page and tags["og:site_name"] == "Keeping Score"
+    assert tags["og:title"] and len(tags["description"]) > 20
+    if "og:image" in tags:
+        assert (SITE / tags["og:image"].removeprefix(ADDRESS)).is_file()
+    assert f"<loc>{ADDRESS}{page}</loc>" in (SITE / "sitemap.xml").read_text(encoding="utf-8")
+
+
+def test_a_page_that_is_missing_leads_home(light):
+    light.page.set_content((SITE / "404.html").read_text(encoding="utf-8"))
+    folder = "/" + ADDRESS.partition("//")[2].partition("/")[2]
+    addresses = light.page.eval_on_selector_all(
+        "link[rel=stylesheet], script[src], nav a.internal",
+        "all => all.map(e => e.getAttribute('href') ?? e.getAttribute('src'))",
+    )
+    own = [address for address in addresses if address.startswith(folder)]
+    assert len(own) > 20
+    assert [
+        address
+        for address in own
+        if not (SITE / address.removeprefix(folder).partition("?")[0].partition("#")[0]).is_file()
+    ] == []
