@@ -127,11 +127,16 @@ def _part_title(folder: Path) -> str:
     return heading[1].strip() if heading else folder.name.replace("-", " ").capitalize()
 
 
+def contents(book: Path) -> list[str]:
+    """The pages of the book's table of contents, in its order, without their endings."""
+    path = book.parent / "_toc.yml"
+    names = re.findall(r"(?:file|root):\s*(\S+)", path.read_text(encoding="utf-8")) if path.exists() else []
+    return [Path(name).with_suffix("").as_posix() for name in names]
+
+
 def _position(book: Path):
     """A sort key: where the table of contents names the page; pages that it does not name come last."""
-    contents = book.parent / "_toc.yml"
-    pages = re.findall(r"file:\s*(\S+)", contents.read_text(encoding="utf-8")) if contents.exists() else []
-    order = {Path(name).with_suffix("").as_posix(): index for index, name in enumerate(pages)}
+    order = {name: index for index, name in enumerate(contents(book))}
 
     def key(path: Path) -> tuple[int, str]:
         name = path.relative_to(book.parent).with_suffix("").as_posix()

@@ -11,22 +11,25 @@ from pathlib import Path
 
 import yaml
 
-from tools.entries import collect, guides
+from tools.entries import collect, contents, guides
 from tools.front import cards, citations, outcomes, thumbnail
 from tools.ledger import ledger, self_tests
+from tools.search import scorer
 from tools.usage import usage
 
 
 def pages(book: Path) -> dict[str, bytes]:
     """All pages, pictures and data, by their place in the book."""
-    chapters, others = collect(book), guides(book)
+    chapters, others, address = collect(book), guides(book), _published_at(book)
     texts = {
         "ledger.md": ledger(chapters),
         "self-tests.md": self_tests([*chapters, *others]),
         "_made/outcomes.html": outcomes(chapters),
         "_made/surprises.md": cards([entry for entry in chapters if entry.surprise], teasers=True),
         "_made/chapters.md": cards(chapters, teasers=False),
-        "_made/citations.md": citations(chapters, _published_at(book)),
+        "_made/citations.md": citations(chapters, address),
+        "_made/sitemap.xml": sitemap(contents(book), address),
+        "_made/scorer.js": scorer(book, chapters),
         "_made/usage.json": json.dumps(usage(book, [*chapters, *others]), ensure_ascii=False, indent=1),
     }
     for folder in {entry.folder for entry in chapters}:
@@ -34,6 +37,13 @@ def pages(book: Path) -> dict[str, bytes]:
         texts[f"_made/{folder}.md"] = cards(of_part, teasers=False)
     pictures = {f"_made/{entry.slug}.webp": thumbnail(entry) for entry in chapters if entry.picture}
     return {name: text.encode() for name, text in texts.items()} | pictures
+
+
+def sitemap(names: list[str], address: str) -> str:
+    """The addresses of all pages, for search engines."""
+    lines = (f"<url><loc>{address}{name}.html</loc></url>" for name in names)
+    head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    return "\n".join([head, *lines, "</urlset>", ""])
 
 
 def _published_at(book: Path) -> str:

@@ -5,6 +5,8 @@ variable ``KEEPING_SCORE_REQUIRE_BROWSER`` is 1.
 """
 
 import os
+import re
+import tomllib
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -96,6 +98,23 @@ def test_search_by_keyboard_finds_a_page(light):
     light.page.locator("#search-results a", has_text="Pairs").first.click()
     expect(light.page.locator("article")).to_contain_text("propensity")
     assert light.noted() == []
+
+
+QUERIES = tomllib.loads(Path(__file__).with_name("queries.toml").read_text(encoding="utf-8"))
+
+
+def test_what_readers_look_for_stands_first_or_second(light):
+    missed = {}
+    for query, pages in QUERIES.items():
+        light.open("search.html?q=" + query.replace(" ", "+"))
+        summary = light.page.locator("#search-results p.search-summary")
+        expect(summary).to_have_text(re.compile("found|did not match"))
+        hits = light.page.eval_on_selector_all(
+            "#search-results li > a", "all => all.slice(0, 2).map(a => a.getAttribute('href'))"
+        )
+        if not any(hit.startswith(f"book/{page}.html") for hit in hits for page in pages):
+            missed[query] = hits
+    assert len(QUERIES) == 25 and len(missed) <= 3, missed
 
 
 def test_a_copy_on_a_stick_has_search_and_mathematics(browser, home):
