@@ -29,7 +29,7 @@ def pages(book: Path) -> dict[str, bytes]:
         "_made/chapters.md": cards(chapters, teasers=False),
         "_made/citations.md": citations(chapters, address),
         "_made/sitemap.xml": sitemap(contents(book), address),
-        "_made/scorer.js": scorer(book, chapters),
+        "_made/scorer.js": scorer(chapters),
         "_made/usage.json": json.dumps(usage(book, [*chapters, *others]), ensure_ascii=False, indent=1),
     }
     for folder in {entry.folder for entry in chapters}:
@@ -42,7 +42,9 @@ def pages(book: Path) -> dict[str, bytes]:
 def sitemap(names: list[str], address: str) -> str:
     """The addresses of all pages, for search engines."""
     lines = (f"<url><loc>{address}{name}.html</loc></url>" for name in names)
-    head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    head = (
+        '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    )
     return "\n".join([head, *lines, "</urlset>", ""])
 
 

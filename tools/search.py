@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.entries import Entry
 
-RANKING = "_ext/scorer.js"
+RANKING = Path(__file__).resolve().parent.parent / "book" / "_ext" / "scorer.js"
 OF_PAGES = {
     "book/how-to-run": "install installation setup conda pip laptop colab gpu windows mac notebook download offline",
     "book/how-to-cite": "how to cite citation bibtex reference",
@@ -23,7 +23,7 @@ OF_PAGES = {
 """Words for pages that are no chapters, beyond those in their titles."""
 
 
-def scorer(book: Path, entries: list[Entry]) -> str:
+def scorer(entries: list[Entry]) -> str:
     """The script that Sphinx takes for its search: the topics of all pages, then the order."""
     topics = OF_PAGES | {
         f"book/{entry.page.removesuffix('.ipynb')}": " ".join(
@@ -31,5 +31,4 @@ def scorer(book: Path, entries: list[Entry]) -> str:
         )
         for entry in entries
     }
-    ranking = (book / RANKING).read_text(encoding="utf-8")
-    return f"const TOPICS = {json.dumps(topics, ensure_ascii=False, indent=1)};\n\n{ranking}"
+    return f"const TOPICS = {json.dumps(topics, ensure_ascii=False, indent=1)};\n\n{RANKING.read_text(encoding='utf-8')}"
