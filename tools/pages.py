@@ -14,6 +14,7 @@ import yaml
 from tools.entries import collect, contents, guides
 from tools.front import cards, citations, outcomes, thumbnail
 from tools.ledger import ledger, self_tests
+from tools.map import drawing, paths
 from tools.search import scorer
 from tools.usage import usage
 
@@ -27,6 +28,8 @@ def pages(book: Path) -> dict[str, bytes]:
         "_made/outcomes.html": outcomes(chapters),
         "_made/surprises.md": cards([entry for entry in chapters if entry.surprise], teasers=True),
         "_made/chapters.md": cards(chapters, teasers=False),
+        "_made/map.html": drawing(book, chapters),
+        "_made/paths.md": paths(chapters),
         "_made/citations.md": citations(chapters, address),
         "_made/sitemap.xml": sitemap(contents(book), address),
         "_made/scorer.js": scorer(chapters),

@@ -12,6 +12,7 @@ from corelib.lab.outcomes import OF_PAPERS
 from tools.compare import ROOT
 from tools.entries import Entry, Picture, collect
 from tools.front import cards, outcomes, thumbnail
+from tools.map import drawing
 
 BOOK = ROOT / "book"
 
@@ -74,3 +75,11 @@ def test_teaser_and_picture_are_the_first_of_the_notebook(tmp_path):
     (entry,) = collect(tmp_path / "book")
     assert entry.title == "Title" and entry.teaser == "One line and $a^*$ another." and entry.surprise
     assert entry.picture == stored.picture
+
+
+def test_the_map_has_every_chapter_and_every_link_once(chapters):
+    text = drawing(BOOK, chapters)
+    assert re.findall(r'<a href="([\w/-]+\.html)"', text) == [entry.html for entry in chapters]
+    ends = [tuple(pair.split()) for pair in re.findall(r'data-ends="([\w -]+)"', text)]
+    assert len({frozenset(pair) for pair in ends}) == len(ends) > 30
+    assert ("mw-loss", "cosine-adapter") in ends

@@ -346,3 +346,19 @@ def test_a_page_that_is_missing_leads_home(light):
         for address in own
         if not (SITE / address.removeprefix(folder).partition("?")[0].partition("#")[0]).is_file()
     ] == []
+
+
+def test_a_chapter_of_the_map_shows_its_own_links(light):
+    light.open("book/map.html")
+    page = light.page
+    chapter = page.locator('.ks-map a[data-slug="mw-loss"]')
+    chapter.focus()
+    own = page.locator(".ks-map path.ks-own").evaluate_all(
+        "all => all.map(arc => arc.dataset.ends.split(' '))"
+    )
+    assert own and all("mw-loss" in ends for ends in own)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.slug") == "preference-ranking"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/preference-ranking.html")
+    assert light.noted() == []
