@@ -147,7 +147,9 @@ def test_every_page_is_two_clicks_away(light, home):
         light.open(path)
         return {
             address.partition("#")[0].removeprefix(home)
-            for address in light.page.eval_on_selector_all("a[href]", "all => all.map(a => a.href)")
+            for address in light.page.eval_on_selector_all(
+                "a[href]", "all => all.map(a => new URL(a.getAttribute('href'), location).href)"
+            )
             if address.startswith(home)
         }
 
