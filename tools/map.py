@@ -38,7 +38,7 @@ PATHS = {
 }
 """Reading paths: what one should know, and the chapters in their order."""
 
-ROW, LABELS, RADIUS = 24, 540, 260
+ROW, LABELS, RADIUS = 24, 520, 180
 LINK = re.compile(r"\]\((?:\.\./)?(?:[\w-]+/)?([\w-]+)\.ipynb\)")
 
 
@@ -65,7 +65,7 @@ def drawing(book: Path, entries: list[Entry]) -> str:
     for entry in entries:
         if entry.part != last:
             y += ROW * (1.6 if last else 1)
-            titles.append(f'<text class="ks-map-part" x="0" y="{y:.0f}">{escape(entry.part)}</text>')
+            titles.append(f'<text class="ks-map-part" x="{RADIUS}" y="{y:.0f}">{escape(entry.part)}</text>')
             last = entry.part
         y += ROW
         place[entry.slug] = y
@@ -73,15 +73,15 @@ def drawing(book: Path, entries: list[Entry]) -> str:
     arcs = []
     for first, second in _links(book, entries):
         low, high = sorted((place[first], place[second]))
-        reach = RADIUS * ((high - low) / height) ** 0.6
-        x, c = LABELS + 8, 0.55 * (high - low) / 2
+        reach = RADIUS * 1.25 * ((high - low) / height) ** 0.6
+        x, bend = RADIUS - 8, 0.14 * (high - low)
         arcs.append(
-            f'<path data-ends="{first} {second}" d="M{x} {low - 5:.0f}C{x + reach:.0f} {low - 5 + c / 4:.0f} '
-            f'{x + reach:.0f} {high - 5 - c / 4:.0f} {x} {high - 5:.0f}"/>'
+            f'<path data-ends="{first} {second}" d="M{x} {low - 5:.0f}C{x - reach:.0f} {low - 5 + bend / 2:.0f} '
+            f'{x - reach:.0f} {high - 5 - bend / 2:.0f} {x} {high - 5:.0f}"/>'
         )
     nodes = [
-        f'<a href="{entry.html}" data-slug="{entry.slug}"><text x="{LABELS}" y="{place[entry.slug]:.0f}" '
-        f'text-anchor="end">{escape(entry.title)}</text></a>'
+        f'<a href="{entry.html}" data-slug="{entry.slug}"><text x="{RADIUS}" y="{place[entry.slug]:.0f}">'
+        f"{escape(entry.title)}</text></a>"
         for entry in entries
     ]
     return (
