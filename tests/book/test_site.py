@@ -364,3 +364,26 @@ def test_a_chapter_of_the_map_shows_its_own_links(light):
     page.keyboard.press("Enter")
     page.wait_for_url("**/preference-ranking.html")
     assert light.noted() == []
+
+
+@pytest.mark.parametrize("visitor", ["light", "phone"])
+def test_all_code_of_a_chapter_is_shown_or_hidden_at_once(visitor, request):
+    visitor = request.getfixturevalue(visitor)
+    visitor.open("book/pairs/mw-loss.html")
+    page = visitor.page
+    code, answers = (
+        page.locator("article .cell:not(.tag_hide-cell) .cell_input"),
+        page.locator(".tag_hide-cell .cell_input"),
+    )
+    as_written = code.filter(visible=True).count()
+    assert 0 < as_written < code.count()
+    choice = page.get_by_label("Show code")
+    choice.select_option("all of it")
+    assert code.filter(visible=True).count() == code.count()
+    choice.select_option("none")
+    assert code.filter(visible=True).count() == 0
+    assert page.locator("article img:visible").count() > 1, "figures stay"
+    choice.select_option("the short cells")
+    assert code.filter(visible=True).count() == as_written
+    assert answers.filter(visible=True).count() == 0
+    assert visitor.noted() == []
