@@ -26,7 +26,9 @@ PREPARE = """address => {
     const target = new URL(link.getAttribute("href"), address);
     link.setAttribute("href", target.href);
   }
-  return document.querySelector("article h1").firstChild.textContent;
+  const title = document.querySelector("article h1").cloneNode(true);
+  title.querySelector(".headerlink")?.remove();
+  return title.textContent.trim();
 }"""
 
 

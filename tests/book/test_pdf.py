@@ -36,7 +36,7 @@ def test_pages_are_whole_with_code_answers_and_mathematics(book):
     assert "How to cite it" in text and "@incollection{keepingscore-lebed" in text, "what is folded is open"
     assert "from corelib.data import minilm_vectors, rhelp" in text
     first, part, inside = book.outline
-    assert (first.title, part.title) == ("How to cite it", "Pairs")
+    assert (first.title, part.title) == ("How to cite it", "1. Pairs")
     assert [mark.title for mark in inside] == ["One threshold for all queries: the Mann-Whitney loss"]
     assert sum(len(page.images) for page in book.pages) >= 3
 
