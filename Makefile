@@ -24,7 +24,7 @@ PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md $(wildcard tools/*.py
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
 UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics ratings api test_search.py)
 
-.PHONY: book test site pdf serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-gpu bench-gpu clean help
+.PHONY: book test site pdf course serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-gpu bench-gpu clean help
 
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
@@ -44,6 +44,10 @@ site: $(BUILD)/book
 pdf: $(BUILD)/book
 	$(PIP_INSTALL) --no-build-isolation -e ".[site,pdf]"
 	$(PY) -m tools.pdf _build/keeping-score.pdf
+
+course: $(BUILD)/requirements
+	$(PY) -m course.build build/course
+	@echo "build/course/student is for students, build/course/teacher is not (book/teach.md)"
 
 serve: $(BUILD)/book
 	@echo "The book is at http://localhost:$(PORT); Ctrl-C stops."
@@ -104,6 +108,7 @@ help:
 	@echo "make test                  every test, every chapter executed and compared, the site in a browser"
 	@echo "make site                  the book with zip files of itself and of the notebooks, ready to be published"
 	@echo "make pdf                   the book as one PDF, _build/keeping-score.pdf (needs Chromium)"
+	@echo "make course                the course's notebooks, for students and for teachers (build/course)"
 	@echo "make serve                 show the book at http://localhost:$(PORT)"
 	@echo "make chapter NAME=mw-loss  execute one notebook in place"
 	@echo "make wide NAME=mw-loss     the same with more draws, other splits, three times the budget; up to 20 minutes"

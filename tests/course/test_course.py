@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from course import wire
+from course.build import build
 from course.grade import grade_all, main
 from course.sandbox import Sandbox, SubmissionError, isolates
 from course.unit import UNITS, load
@@ -47,6 +48,17 @@ def test_a_unit_is_whole(name):
     for cell in unit.cells:
         if cell.kind == "code":
             compile(cell.stub, cell.id, "exec")
+
+
+def test_students_get_one_folder_and_teachers_the_other(tmp_path):
+    build(tmp_path)
+    for name in NAMES:
+        given = (tmp_path / "student" / f"{name}.ipynb").read_text()
+        kept = (tmp_path / "teacher" / f"{name}.ipynb").read_text()
+        assert "BEGIN SOLUTION" in kept and "BEGIN HIDDEN TESTS" in kept
+        assert "BEGIN SOLUTION" not in given and "BEGIN HIDDEN TESTS" not in given
+        assert (tmp_path / "teacher" / f"{name}.md").read_text().startswith(f"# {name}: 20 points")
+    assert sorted(path.stem for path in (tmp_path / "student").iterdir()) == NAMES
 
 
 @needs_isolation
@@ -108,7 +120,7 @@ def test_feedback_does_not_tell_hidden_inputs(tmp_path):
     (grades,) = grade_all(tmp_path, unit, tmp_path / "out", seed=5, jobs=1, weak=False, tell=lambda _: None)
     said = {part.id: part.message for part in grades.parts}
     assert said["loss-checks"] == "a pair of equals costs log 2", "a visible check says what it wants"
-    assert said["fast-checks"] == "fast_auc is not defined"
+    assert said["fast-checks"] == "NotImplementedError"
     assert said["auc-checks"] == "a hidden check of this part got no answer", "an error could tell the input"
 
 
