@@ -21,7 +21,7 @@ from pathlib import Path
 from course import unit as units
 from course.sandbox import Sandbox, SubmissionError, isolates
 from course.submission import UnreadableError, read
-from course.unit import HIDDEN, Cell, Unit
+from course.unit import HIDDEN, ONE_AT_A_TIME, Cell, Unit, parse
 
 
 @dataclass
@@ -118,11 +118,11 @@ class _Asked:
 
 
 def _named(name: str, cell: Cell) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(ast.parse(cell.source)))
+    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(parse(cell.source)))
 
 
 def _called(name: str, cell: Cell) -> bool:
-    calls = (node.func for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call))
+    calls = (node.func for node in ast.walk(parse(cell.source)) if isinstance(node, ast.Call))
     return any(isinstance(function, ast.Name) and function.id == name for function in calls)
 
 
@@ -132,10 +132,13 @@ def _whole(cell: Cell) -> str:
 
 def _run(source: str, names: dict, most: float) -> float:
     """Execute tests; the points are the number on the last line, if there is one, else all."""
-    body = ast.parse(source).body
+    body = parse(source).body
     last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
-    exec(compile(ast.Module(body, []), "<tests>", "exec"), names)  # noqa: S102  the unit's own tests
-    value = eval(compile(ast.Expression(last.value), "<tests>", "eval"), names) if last else most
+    with ONE_AT_A_TIME:
+        tests = compile(ast.Module(body, []), "<tests>", "exec")
+        points = compile(ast.Expression(last.value), "<tests>", "eval") if last else None
+    exec(tests, names)  # noqa: S102  the unit's own tests
+    value = eval(points, names) if points else most
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else most
 
 

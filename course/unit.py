@@ -2,6 +2,7 @@
 
 import ast
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,16 @@ HIDDEN = re.compile(
 )
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()\n"
 YOUR_WORDS = "YOUR ANSWER HERE"
+
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held while syntax trees are made or compiled: in Python 3.11 two threads that do so at once may get a SystemError."""
+
+
+def parse(source: str) -> ast.Module:
+    """The syntax tree of a cell, safe among threads."""
+    with ONE_AT_A_TIME:
+        return ast.parse(source)
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ class Cell:
     def names(self) -> set[str]:
         """What the solution binds, and so what the tests may ask of a submission."""
         bound = set()
-        for node in ast.parse(self.source).body if self.solution and self.kind == "code" else ():
+        for node in parse(self.source).body if self.solution and self.kind == "code" else ():
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 bound.add(node.name)
             elif isinstance(node, ast.Assign):

@@ -47,7 +47,7 @@ def paths(entries: list[Entry]) -> str:
     by_slug = {entry.slug: entry for entry in entries}
     lines = []
     for name, (known, slugs) in PATHS.items():
-        steps = [by_slug[slug] for slug in slugs]
+        steps = [by_slug[slug] for slug in slugs if slug in by_slug]
         minutes = sum(entry.report["card"]["minutes"] for entry in steps)
         lines += [f"### {name}", "", f"*{len(steps)} chapters, {_hours(minutes)}; you need {known}.*", ""]
         lines += [

@@ -12,7 +12,7 @@ from corelib.lab.outcomes import OF_PAPERS
 from tools.compare import ROOT
 from tools.entries import Entry, Picture, collect
 from tools.front import cards, outcomes, thumbnail
-from tools.map import drawing
+from tools.map import PATHS, drawing
 
 BOOK = ROOT / "book"
 
@@ -75,6 +75,11 @@ def test_teaser_and_picture_are_the_first_of_the_notebook(tmp_path):
     (entry,) = collect(tmp_path / "book")
     assert entry.title == "Title" and entry.teaser == "One line and $a^*$ another." and entry.surprise
     assert entry.picture == stored.picture
+
+
+def test_the_reading_paths_lead_through_chapters_that_are_there(chapters):
+    slugs = {entry.slug for entry in chapters}
+    assert [slug for _, path in PATHS.values() for slug in path if slug not in slugs] == []
 
 
 def test_the_map_has_every_chapter_and_every_link_once(chapters):
