@@ -4,6 +4,7 @@ import ast
 import re
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import nbformat
@@ -61,7 +62,7 @@ class Cell:
         )
         return HIDDEN.sub("", text).rstrip("\n")
 
-    @property
+    @cached_property
     def names(self) -> set[str]:
         """What the solution binds, and so what the tests may ask of a submission."""
         bound = set()
@@ -85,7 +86,7 @@ class Unit:
     name: str
     notebook: NotebookNode
 
-    @property
+    @cached_property
     def cells(self) -> list[Cell]:
         return [_cell(cell, place) for place, cell in enumerate(self.notebook.cells)]
 

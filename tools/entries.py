@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 
 from corelib.lab import record
 from corelib.lab.outcomes import plain
+from tools.cells import code
 from tools.guard import stored_reports
 
 SURPRISE = "surprise"
@@ -34,6 +35,8 @@ class Entry:
     title: str
     report: dict
     record: dict = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    words: str = ""
     teaser: str = ""
     surprise: bool = False
     picture: Picture | None = None
@@ -46,6 +49,11 @@ class Entry:
     def folder(self) -> str:
         """The folder of the chapter's part."""
         return Path(self.page).parent.name
+
+    @property
+    def document(self) -> str:
+        """The page as Sphinx names it."""
+        return f"book/{self.page.removesuffix('.ipynb')}"
 
     @property
     def html(self) -> str:
@@ -96,6 +104,8 @@ def _entry(path: Path, book: Path) -> Entry:
         title=title.removeprefix("# ").strip(),
         report=reports[0],
         record=record.load(path),
+        sources=tuple(code(notebook)),
+        words="\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"),
         teaser=_teaser(rest),
         surprise=SURPRISE in first.metadata.get("tags", ()),
         picture=_first_picture(notebook),

@@ -38,7 +38,7 @@ def cards(entries: list[Entry], *, teasers: bool) -> str:
     for entry in entries:
         lines += [
             ":::{grid-item-card} " + markdown(entry.title),
-            f":link: /book/{entry.page.removesuffix('.ipynb')}",
+            f":link: /{entry.document}",
             ":link-type: doc",
             *_picture(entry),
             "",

@@ -2,9 +2,6 @@
 
 import re
 from html import escape
-from pathlib import Path
-
-import nbformat
 
 from tools.entries import Entry
 from tools.ledger import markdown
@@ -58,7 +55,7 @@ def paths(entries: list[Entry]) -> str:
     return "\n".join(lines)
 
 
-def drawing(book: Path, entries: list[Entry]) -> str:
+def drawing(entries: list[Entry]) -> str:
     """All chapters below each other, by part, and an arc for every two whose texts are linked; an SVG of links."""
     place, y, last = {}, 0, None
     titles = []
@@ -71,7 +68,7 @@ def drawing(book: Path, entries: list[Entry]) -> str:
         place[entry.slug] = y
     height = y + ROW / 2
     arcs = []
-    for first, second in _links(book, entries):
+    for first, second in _links(entries):
         low, high = sorted((place[first], place[second]))
         reach = RADIUS * 1.25 * ((high - low) / height) ** 0.6
         x, bend = RADIUS - 8, 0.14 * (high - low)
@@ -90,14 +87,12 @@ def drawing(book: Path, entries: list[Entry]) -> str:
     )
 
 
-def _links(book: Path, entries: list[Entry]) -> list[tuple[str, str]]:
+def _links(entries: list[Entry]) -> list[tuple[str, str]]:
     """Pairs of chapters of which one names the other in its text."""
     order = {entry.slug: place for place, entry in enumerate(entries)}
     found = set()
     for entry in entries:
-        notebook = nbformat.read(book / entry.page, as_version=4)
-        text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-        for other in LINK.findall(text):
+        for other in LINK.findall(entry.words):
             if other in order and other != entry.slug:
                 found.add(tuple(sorted((entry.slug, other), key=order.get)))
     return sorted(found, key=lambda pair: (order[pair[0]], order[pair[1]]))

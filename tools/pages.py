@@ -28,12 +28,12 @@ def pages(book: Path) -> dict[str, bytes]:
         "_made/outcomes.html": outcomes(chapters),
         "_made/surprises.md": cards([entry for entry in chapters if entry.surprise], teasers=True),
         "_made/chapters.md": cards(chapters, teasers=False),
-        "_made/map.html": drawing(book, chapters),
+        "_made/map.html": drawing(chapters),
         "_made/paths.md": paths(chapters),
         "_made/citations.md": citations(chapters, address),
         "_made/sitemap.xml": sitemap(contents(book), address),
         "_made/scorer.js": scorer(chapters),
-        "_made/usage.json": json.dumps(usage(book, [*chapters, *others]), ensure_ascii=False, indent=1),
+        "_made/usage.json": json.dumps(usage([*chapters, *others]), ensure_ascii=False, indent=1),
     }
     for folder in {entry.folder for entry in chapters}:
         of_part = [entry for entry in chapters if entry.folder == folder]

@@ -6,7 +6,6 @@ contents as bookmarks. Links lead to the published book. Needs ``make book`` and
 
 import argparse
 import io
-import shutil
 import sys
 from pathlib import Path
 
@@ -14,12 +13,11 @@ import yaml
 from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
 
+from tools.browser import MATHS_IS_DONE, executable
 from tools.entries import contents
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-READY = "() => !window.MathJax || MathJax.startup.promise.then(() => true)"
 PREPARE = """address => {
   for (const details of document.querySelectorAll("article details")) details.open = true;
   for (const link of document.querySelectorAll("article a[href]")) {
@@ -50,7 +48,7 @@ def chapters() -> dict[str, int]:
 def printed(page: Page, name: str, address: str) -> tuple[str, PdfReader]:
     """The title of a page of the site, and its print."""
     page.goto((SITE / f"{name}.html").as_uri(), wait_until="load")
-    page.wait_for_function(READY)
+    page.wait_for_function(MATHS_IS_DONE)
     title = page.evaluate(PREPARE, f"{address}{name}.html")
     margin = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
     pdf = page.pdf(format="A4", margin=margin, scale=0.8, print_background=True)
@@ -67,9 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = [name for name in contents(ROOT / "book") if not given.pages or name in given.pages]
     book, above = PdfWriter(), {}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=next(filter(None, map(shutil.which, BROWSERS)), None), args=["--no-sandbox"]
-        )
+        browser = playwright.chromium.launch(executable_path=executable(playwright), args=["--no-sandbox"])
         page = browser.new_page(color_scheme="light")
         for name in wanted:
             title, pages = printed(page, name, address)

@@ -27,7 +27,7 @@ OF_PAGES = {
 def scorer(entries: list[Entry]) -> str:
     """The script that Sphinx takes for its search: the topics of all pages, then the order."""
     topics = OF_PAGES | {
-        f"book/{entry.page.removesuffix('.ipynb')}": " ".join(
+        entry.document: " ".join(
             (entry.title, *(entry.report["card"][key] for key in ("paper", "claimed", "found")))
         )
         for entry in entries

@@ -1,25 +1,21 @@
 """Which chapters use which function of the library: read from the imports of their notebooks."""
 
 import ast
-from pathlib import Path
 
-import nbformat
-
-from tools.cells import code, parse
+from tools.cells import parse
 from tools.entries import Entry
 
 PACKAGES = ("data", "losses", "metrics", "ratings", "score", "search")
 """What of the library is about the matter of a chapter; every chapter uses ``corelib.lab``."""
 
 
-def usage(book: Path, entries: list[Entry]) -> dict[str, list[dict[str, str]]]:
+def usage(entries: list[Entry]) -> dict[str, list[dict[str, str]]]:
     """Per full name, as ``corelib.losses.info_nce``, the titles and pages of the chapters that import it, in their order."""
     found: dict[str, list[dict[str, str]]] = {}
     for entry in entries:
-        notebook = nbformat.read(book / entry.page, as_version=4)
-        names = set().union(*(_imported(parse(source)) for source in code(notebook)))
+        names = set().union(*(_imported(parse(source)) for source in entry.sources))
         for name in sorted(names):
-            chapter = {"title": entry.title, "page": f"/book/{entry.page.removesuffix('.ipynb')}"}
+            chapter = {"title": entry.title, "page": f"/{entry.document}"}
             found.setdefault(name, []).append(chapter)
     return found
 

@@ -1,15 +1,16 @@
 """Protects the printed book: every page in its order, whole, with links that lead somewhere from a desk."""
 
 import os
-import shutil
 
 import pytest
 import yaml
+from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
+from tools.browser import executable
 from tools.compare import ROOT
 from tools.entries import contents
-from tools.pdf import BROWSERS, SITE, chapters, main
+from tools.pdf import SITE, chapters, main
 
 PAGES = ("book/how-to-cite", "book/pairs/index", "book/pairs/mw-loss")
 ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
@@ -23,7 +24,9 @@ def test_the_order_is_that_of_the_table_of_contents():
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    if not any(map(shutil.which, BROWSERS)) or not SITE.exists():
+    with sync_playwright() as playwright:
+        able = executable(playwright) and SITE.exists()
+    if not able:
         required = os.environ.get("KEEPING_SCORE_REQUIRE_BROWSER") == "1"
         (pytest.fail if required else pytest.skip)("needs the built book and Chromium")
     path = tmp_path_factory.mktemp("pdf") / "book.pdf"

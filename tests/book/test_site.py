@@ -16,6 +16,8 @@ import yaml
 from playwright.sync_api import expect, sync_playwright
 from site_inspector import PHONE, QUIET, SITE, Visitor, served
 
+from tools.browser import executable
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = site_inspector.pages(SITE)
 NOTEBOOKS = sorted(
@@ -34,7 +36,7 @@ def _missing(what: str) -> None:
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        path = site_inspector.executable(playwright)
+        path = executable(playwright)
         if path is None:
             _missing("no Chromium on this machine (Debian: apt install chromium)")
         browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))

@@ -1,8 +1,6 @@
 """Eighty words in the place of WikiText-103, and a transformer of one narrow layer."""
 
-import numpy as np
-
-import corelib.data
+import stand_ins
 
 OVERRIDES = {
     "BIG": {
@@ -19,10 +17,4 @@ OVERRIDES = {
 
 
 def prepare() -> None:
-    rng = np.random.default_rng(0)
-
-    def texts(number: int) -> list[list[str]]:
-        return [[f"Word-{i}" for i in rng.integers(80, size=100)] for _ in range(number)]
-
-    tiny = corelib.data.WordCorpus.from_words("tiny", train=texts(20), dev=texts(3), test=texts(3))
-    corelib.data.wikitext103 = lambda: tiny
+    stand_ins.wikitext103([f"Word-{i}" for i in range(80)], 100)
