@@ -24,7 +24,7 @@ PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md $(wildcard tools/*.py
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
 UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics ratings api test_search.py)
 
-.PHONY: book test site pdf course serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-gpu bench-gpu clean help
+.PHONY: book test site pdf course serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-nbgrader test-gpu bench-gpu clean help
 
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
@@ -45,9 +45,10 @@ pdf: $(BUILD)/book
 	$(PIP_INSTALL) --no-build-isolation -e ".[site,pdf]"
 	$(PY) -m tools.pdf _build/keeping-score.pdf
 
-course: $(BUILD)/requirements
+course: $(BUILD)/library
+	$(PIP_INSTALL) --no-build-isolation -e ".[course]"
 	$(PY) -m course.build build/course
-	@echo "build/course/student is for students, build/course/teacher is not (book/teach.md)"
+	@echo "In build/course: student is for students, teacher is not (book/teach.md); slides and figures.zip for lectures."
 
 serve: $(BUILD)/book
 	@echo "The book is at http://localhost:$(PORT); Ctrl-C stops."
@@ -83,6 +84,13 @@ test-sanitize: $(BUILD)/test-requirements
 		../../$(PY) -P -m pytest -q --capture=sys --rootdir=../.. -p no:cacheprovider \
 		-k "not memory_stays and not memory_is and not memory_does_not_grow and not little_memory" $(UNIT_TESTS)
 
+# nbgrader wants a Jupyter server and its own commands on the path: an environment of its own.
+test-nbgrader: $(BUILD)/library
+	$(PYTHON) -m venv build/nbgrader
+	build/nbgrader/bin/python -m pip install --quiet -c constraints.txt setuptools cython
+	build/nbgrader/bin/python -m pip install --quiet -c constraints.txt --no-build-isolation nbgrader==0.9.6 pytest -e ".[notebooks]"
+	PATH="$(CURDIR)/build/nbgrader/bin:$$PATH" PYTHONPATH=. build/nbgrader/bin/python -m pytest -q -p no:cacheprovider --confcutdir=tests/course/under_nbgrader tests/course/under_nbgrader
+
 # With any Python that has torch and pytest, on a machine with a GPU and nvcc; no network.
 test-gpu:
 	CORELIB_CUDA=1 $(PYTHON) setup.py --quiet build_ext --inplace
@@ -108,13 +116,14 @@ help:
 	@echo "make test                  every test, every chapter executed and compared, the site in a browser"
 	@echo "make site                  the book with zip files of itself and of the notebooks, ready to be published"
 	@echo "make pdf                   the book as one PDF, _build/keeping-score.pdf (needs Chromium)"
-	@echo "make course                the course's notebooks, for students and for teachers (build/course)"
+	@echo "make course                the course: notebooks for students and for teachers, slides, figures (build/course)"
 	@echo "make serve                 show the book at http://localhost:$(PORT)"
 	@echo "make chapter NAME=mw-loss  execute one notebook in place"
 	@echo "make wide NAME=mw-loss     the same with more draws, other splits, three times the budget; up to 20 minutes"
 	@echo "make bench                 time the library against its peers"
 	@echo "make fuzz                  call every function with random arguments, longer than make test (EXAMPLES=1000 each)"
 	@echo "make test-sanitize         the tests of the library under AddressSanitizer and UBSan (gcc)"
+	@echo "make test-nbgrader         the units of the course under nbgrader itself"
 	@echo "make test-gpu, bench-gpu   the CUDA core on this machine's GPU (PYTHON: one that has torch)"
 	@echo "make wheel, test-wheel     build a wheel; test it outside of the source tree"
 	@echo "make test-portable         compare the chapters as if on other machines"

@@ -1,41 +1,57 @@
-"""Write what a course hands out: ``python -m course.build OUT``.
+"""Write what a course needs: ``python -m course.build OUT``.
 
-``OUT/student`` holds the notebooks without answers, ``OUT/teacher`` the same with solutions, hidden tests and a list of points.
+``OUT/student`` holds the notebooks without answers, ``OUT/teacher`` the same with solutions, hidden tests and a list of points,
+``OUT/slides`` slides of every chapter, and ``OUT/figures.zip`` all figures with a list of what they show.
 """
 
 import argparse
+import csv
+import io
 import sys
+import zipfile
 from pathlib import Path
 
-import nbformat
+import yaml
 
-from course.unit import UNITS, Unit, load
+from course.assignments import students, teachers
+from course.slides import LICENCE, Figure, figures, slides
+from tools.entries import Entry, collect
 
-
-def checklist(unit: Unit) -> str:
-    """The points of a unit, one line for each part."""
-    lines = [f"# {unit.name}: {unit.points:g} points", ""]
-    for cell in unit.cells:
-        if cell.grade:
-            lines.append(f"- [ ] {cell.id}: {cell.points:g}{' (by a person)' if cell.manual else ''}")
-    return "\n".join([*lines, ""])
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def build(out: Path) -> None:
-    """Render every unit."""
-    for folder in ("student", "teacher"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    for name in sorted(path.name for path in UNITS.iterdir() if path.is_dir()):
-        unit = load(name)
-        nbformat.write(unit.student(), out / "student" / f"{name}.ipynb")
-        nbformat.write(unit.solved(), out / "teacher" / f"{name}.ipynb")
-        (out / "teacher" / f"{name}.md").write_text(checklist(unit), encoding="utf-8")
+def lectures(out: Path, book: Path) -> None:
+    """Slides of every chapter, and the figures of all."""
+    (out / "slides").mkdir(parents=True, exist_ok=True)
+    address = yaml.safe_load((book.parent / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+    shown = [(entry, figures(book / entry.page)) for entry in collect(book)]
+    for number, (entry, found) in enumerate(shown, 1):
+        name = f"{number:02}-{entry.slug}.pptx"
+        (out / "slides" / name).write_bytes(slides(entry, found, address))
+    with zipfile.ZipFile(out / "figures.zip", "w") as file:
+        _collect(shown, file)
+
+
+def _collect(shown: list[tuple[Entry, list[Figure]]], file: zipfile.ZipFile) -> None:
+    """The figures as ``<chapter>/<number>.png``, and a table of what they show."""
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(["file", "chapter", "finding", "alternative text", "licence"])
+    for entry, found in shown:
+        for number, figure in enumerate(found, 1):
+            name = f"{entry.slug}/{number}.png"
+            rows.writerow([name, entry.title, figure.finding, figure.alternative, LICENCE])
+            file.writestr(name, figure.png)
+    file.writestr("figures.csv", table.getvalue())
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course.build", description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path)
-    build(parser.parse_args(arguments).out)
+    out = parser.parse_args(arguments).out
+    students(out / "student")
+    teachers(out / "teacher")
+    lectures(out, ROOT / "book")
     return 0
 
 

@@ -12,16 +12,19 @@ import hashlib
 import html
 import json
 import secrets
+import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from course import unit as units
 from course.sandbox import Sandbox, SubmissionError, isolates
 from course.submission import UnreadableError, read
-from course.unit import HIDDEN, ONE_AT_A_TIME, Cell, Unit, parse
+from course.unit import HIDDEN, ONE_AT_A_TIME, Cell, Unit, parse, python
 
 
 @dataclass
@@ -61,7 +64,7 @@ def grade(
     tests = [cell for cell in unit.cells if cell.tests]
     try:
         submission = read(path, unit)
-        with Sandbox(submission.code, hidden, weak=weak, seconds=seconds) as sandbox:
+        with Sandbox(submission.code, hidden, weak=weak, library=unit.library, seconds=seconds) as sandbox:
             notes = submission.notes + [
                 f"a cell stopped: {problem}" for problem in sandbox.problems if problem
             ]
@@ -74,11 +77,11 @@ def grade(
 
 def _part(cell: Cell, unit: Unit, sandbox: Sandbox, seed: int) -> Part:
     names = {name: _Asked(sandbox, name) for other in unit.cells for name in other.names}
-    known: dict = {"SEED": seed, "__name__": "tests"}
+    known: dict = {"__name__": "tests"}
     for other in unit.cells:
-        if other.kind == "code" and not other.solution and not other.grade:
-            exec(compile(other.source, other.id, "exec"), known)  # noqa: S102  the unit's own cells
-    known |= {
+        if other.given:
+            exec(compile(python(other.source), other.id, "exec"), known)  # noqa: S102  the unit's own cells
+    known |= {"SEED": seed} | {
         name: asked if _called(name, cell) else asked.value()
         for name, asked in names.items()
         if _named(name, cell)
@@ -150,15 +153,29 @@ def grade_all(
     seed: int | None,
     jobs: int,
     weak: bool,
-    tell: Callable[[str], None],
+    progress: Callable[..., Iterable[Grade]] = lambda made, **_: made,
 ) -> list[Grade]:
-    """Grade every notebook of a folder, and write the results."""
+    """Grade every notebook of a folder, and write the results.
+
+    Parameters
+    ----------
+    folder, unit, out
+        Where submissions lie, one ``.ipynb`` per student; what they answer; where to write.
+    seed : int or None
+        Of the hidden inputs; None draws one and keeps it in ``out``.
+    jobs : int
+        Submissions at the same time.
+    weak : bool
+        As in ``Sandbox``.
+    progress : callable
+        Passes on the grades as they come and shows how many, as ``tqdm`` does.
+    """
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "run.json"
     before = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     seed = before.get("seed", secrets.randbits(32)) if seed is None else seed
     kept.write_text(json.dumps({"unit": unit.name, "seed": seed, "isolated": isolates()}), encoding="utf-8")
-    hidden = (folder.resolve(), out.resolve())
+    hidden = (folder.resolve(), out.resolve(), unit.folder)
     paths = sorted(path for path in folder.iterdir() if path.suffix == ".ipynb")
 
     def one(path: Path) -> Grade:
@@ -172,25 +189,17 @@ def grade_all(
         done.write_text(json.dumps({"mark": mark, "grade": asdict(made)}), encoding="utf-8")
         return made
 
-    grades = []
     with ThreadPoolExecutor(jobs) as pool:
-        for made in pool.map(one, paths):
-            grades.append(made)
-            tell(f"{len(grades)} of {len(paths)}  {made.student}: {made.total:g} of {unit.points:g}")
+        grades = list(progress(pool.map(one, paths), total=len(paths), unit=" submissions"))
     write(grades, unit, out)
     return grades
 
 
 def write(grades: list[Grade], unit: Unit, out: Path) -> None:
-    """The table of all, and for each student a page and Gradescope's JSON."""
-    tests = [cell.id for cell in unit.cells if cell.tests]
-    with (out / "grades.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["student", *tests, "total", "most", "to be read by a person"])
-        for made in grades:
-            points = {part.id: part.points for part in made.parts}
-            row = [_cell_text(made.student), *(points[name] for name in tests), made.total]
-            table.writerow([*row, unit.points, len(made.manual)])
+    """The tables of all, and for each student a page and Gradescope's JSON."""
+    for name, rows in tables(grades, unit).items():
+        with (out / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([[_cell_text(value) for value in row] for row in rows])
     for folder in ("feedback", "gradescope"):
         (out / folder).mkdir(exist_ok=True)
     for made in grades:
@@ -213,9 +222,27 @@ def write(grades: list[Grade], unit: Unit, out: Path) -> None:
         (out / "gradescope" / f"{made.student}.json").write_text(json.dumps(scope), encoding="utf-8")
 
 
-def _cell_text(text: str) -> str:
-    """The text as a spreadsheet shows it and does not compute it."""
-    return f"'{text}" if text[:1] in "=+-@\t" else text
+def tables(grades: list[Grade], unit: Unit) -> dict[str, list[list]]:
+    """Rows by the name of their file: every part, and what Canvas and Moodle import; a student is the name of the file."""
+    tests = [cell.id for cell in unit.cells if cell.tests]
+    parts = [["student", *tests, "total", "most", "to be read by a person"]]
+    canvas = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", unit.title]]
+    canvas.append(["    Points Possible", "", "", "", "", unit.points])
+    moodle = [["username", unit.title, f"{unit.title} (feedback)"]]
+    for made in grades:
+        points = {part.id: part.points for part in made.parts}
+        parts.append(
+            [made.student, *(points[name] for name in tests), made.total, unit.points, len(made.manual)]
+        )
+        canvas.append([made.student, "", "", made.student, "", made.total])
+        said = [f"{part.id}: {part.points:g} of {part.most:g}" for part in made.parts]
+        moodle.append([made.student, made.total, "; ".join(said)])
+    return {"grades.csv": parts, "canvas.csv": canvas, "moodle.csv": moodle}
+
+
+def _cell_text(value: object) -> object:
+    """The value as a spreadsheet shows it and does not compute it."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t") else value
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -228,10 +255,23 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--jobs", type=int, default=2, help="submissions at the same time")
     parser.add_argument("--weak", action="store_true", help="also where submissions cannot be isolated")
+    parser.add_argument(
+        "--units", type=Path, default=units.UNITS, help="folder of units of your own (default: the course's)"
+    )
     given = parser.parse_args(arguments)
-    chosen = units.load(given.unit)
-    grade_all(
-        given.submissions, chosen, given.out, seed=given.seed, jobs=given.jobs, weak=given.weak, tell=print
+    chosen = units.load(given.unit, given.units)
+    grades = grade_all(
+        given.submissions,
+        chosen,
+        given.out,
+        seed=given.seed,
+        jobs=given.jobs,
+        weak=given.weak,
+        progress=tqdm,
+    )
+    middle = statistics.median(made.total for made in grades) if grades else 0
+    print(
+        f"{len(grades)} submissions, median {middle:g} of {chosen.points:g} points: {given.out / 'grades.csv'}"
     )
     return 0
 

@@ -8,6 +8,7 @@ on time, memory, processes and files hold anyway.
 
 import contextlib
 import functools
+import importlib.util
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from typing import Any, Self
 from course import wire
 
 ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = Path(importlib.util.find_spec("corelib").origin).resolve().parent
 LIMITS = {
     "RLIMIT_CPU": 120,  # seconds
     "RLIMIT_AS": 4 * 2**30,  # bytes
@@ -94,6 +96,8 @@ class Sandbox:
         Folders that the process sees empty: submissions, the teacher's files.
     weak : bool, optional
         Also run where namespaces cannot be made.
+    library : bool, optional
+        Let the process import ``corelib``.
     seconds : float, optional
         For the cells, and for each answer a sixth of it.
 
@@ -106,7 +110,13 @@ class Sandbox:
     """
 
     def __init__(
-        self, cells: Sequence[str], hidden: Sequence[Path] = (), *, weak: bool = False, seconds: float = 60
+        self,
+        cells: Sequence[str],
+        hidden: Sequence[Path] = (),
+        *,
+        weak: bool = False,
+        library: bool = False,
+        seconds: float = 60,
     ) -> None:
         if not isolates() and not weak:
             raise RuntimeError(
@@ -114,7 +124,7 @@ class Sandbox:
             )
         self._folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
         self._seconds = seconds
-        self._process = self._start(hidden)
+        self._process = self._start([ROOT / "course", *hidden, *(() if library else (LIBRARY,))])
         limits = LIMITS | ({"RLIMIT_NPROC": PROCESSES} if isolates() else {})
         try:
             said = self._ask({"limits": limits, "cells": list(cells)}, seconds).get("problems")
@@ -168,7 +178,7 @@ class Sandbox:
                 os.chown(path, NOBODY, NOBODY)
         command = [*user(), *inside]
         if isolates():
-            folders = [folder for folder in (ROOT / "course", ROOT / "corelib", *hidden) if folder.exists()]
+            folders = [folder for folder in hidden if folder.exists()]
             hide = [str(folder) for folder in folders if not set(folder.parents) & set(folders)]
             command = [
                 *user(),

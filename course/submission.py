@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from course.unit import Unit, parse
+from course.unit import Unit, parse, python
 
 LARGEST = 20 * 2**20  # bytes
 
@@ -36,9 +36,7 @@ def read(path: Path, unit: Unit) -> Submission:
     cells, notes = _cells(path), []
     by_id = {cell.id: cell for cell in unit.cells}
     locked = {_plain(cell.stub) for cell in unit.cells if not cell.solution}
-    code = [
-        cell.source for cell in unit.cells if cell.kind == "code" and not cell.solution and not cell.grade
-    ]
+    code = [python(cell.source) for cell in unit.cells if cell.given]
     words, seen = {}, set()
     for cell in cells:
         source = cell["source"]
@@ -52,7 +50,7 @@ def read(path: Path, unit: Unit) -> Submission:
         elif (
             not (known is not None and not known.solution) and _plain(source) not in locked and source.strip()
         ):
-            code.append(_without_magic(source))
+            code.append(python(source))
     missing = [
         cell.id for cell in unit.cells if cell.solution and cell.kind == "code" and cell.id not in seen
     ]

@@ -31,6 +31,13 @@ def parse(source: str) -> ast.Module:
         return ast.parse(source)
 
 
+def python(source: str) -> str:
+    """The source with lines that only a notebook understands as comments."""
+    return "\n".join(
+        f"# {line}" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n")
+    )
+
+
 @dataclass(frozen=True)
 class Cell:
     """A cell of a unit with its part in the grading."""
@@ -51,6 +58,11 @@ class Cell:
     def manual(self) -> bool:
         """Whether a person gives the points."""
         return self.grade and self.solution
+
+    @property
+    def given(self) -> bool:
+        """Whether it is code that the unit hands out as it is: imports, data, helpers."""
+        return self.kind == "code" and not self.grade and not self.solution
 
     @property
     def stub(self) -> str:
@@ -85,6 +97,7 @@ class Unit:
 
     name: str
     notebook: NotebookNode
+    folder: Path
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -93,6 +106,35 @@ class Unit:
     @property
     def points(self) -> float:
         return sum(cell.points for cell in self.cells)
+
+    @property
+    def title(self) -> str:
+        """The heading of the notebook."""
+        return self.cells[0].source.partition("\n")[0].removeprefix("# ")
+
+    @property
+    def chapter(self) -> str:
+        """The chapter to read before, as ``pairs/mw-loss``."""
+        return self._about["chapter"]
+
+    @property
+    def minutes(self) -> int:
+        """How long a student works on it."""
+        return self._about["minutes"]
+
+    @property
+    def teaches(self) -> str:
+        """What a student can do afterwards, as half a sentence."""
+        return self._about["teaches"]
+
+    @property
+    def library(self) -> bool:
+        """Whether submissions may import ``corelib`` while they are graded."""
+        return self._about["library"]
+
+    @property
+    def _about(self) -> NotebookNode:
+        return self.notebook.metadata["keeping_score"]
 
     def student(self) -> NotebookNode:
         """The notebook without solutions, hidden tests and outputs."""
@@ -123,7 +165,12 @@ def _cell(cell: NotebookNode, place: int) -> Cell:
     )
 
 
-def load(name: str) -> Unit:
+def every(units: Path = UNITS) -> list[str]:
+    """The names of all units in a folder."""
+    return sorted(path.parent.name for path in units.glob("*/*.ipynb") if path.stem == path.parent.name)
+
+
+def load(name: str, units: Path = UNITS) -> Unit:
     """A unit by the name of its folder.
 
     Raises
@@ -131,8 +178,7 @@ def load(name: str) -> Unit:
     FileNotFoundError
         If there is none.
     """
-    path = UNITS / name / f"{name}.ipynb"
-    if not path.exists():
-        known = ", ".join(sorted(folder.name for folder in UNITS.iterdir() if folder.is_dir()))
-        raise FileNotFoundError(f"there is no unit {name!r}; there are: {known}")
-    return Unit(name, nbformat.read(path, as_version=4))
+    if name not in every(units):
+        raise FileNotFoundError(f"there is no unit {name!r}; there are: {', '.join(every(units))}")
+    folder = (units / name).resolve()
+    return Unit(name, nbformat.read(folder / f"{name}.ipynb", as_version=4), folder)

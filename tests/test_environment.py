@@ -43,14 +43,20 @@ def declared(*extras: str) -> list[Requirement]:
     found = [Requirement(line) for line in PROJECT["dependencies"]]
     for extra in extras:
         for requirement in map(Requirement, EXTRAS[extra]):
-            found += declared(*sorted(requirement.extras)) if requirement.name == PROJECT["name"] else [requirement]
+            found += (
+                declared(*sorted(requirement.extras))
+                if requirement.name == PROJECT["name"]
+                else [requirement]
+            )
     return found
 
 
 def installed_closure(requirements: list[Requirement]) -> dict[str, str]:
     """Name and version of everything installed that the requirements lead to."""
     closure: dict[str, str] = {}
-    waiting = [(requirement, extra) for requirement in requirements for extra in sorted(requirement.extras) or [""]]
+    waiting = [
+        (requirement, extra) for requirement in requirements for extra in sorted(requirement.extras) or [""]
+    ]
     seen = set()
     while waiting:
         requirement, extra = waiting.pop()
@@ -212,7 +218,7 @@ def test_every_target_that_a_page_names_exists():
         for line in re.findall(r"^([a-z][a-z -]*):", read("Makefile"), re.MULTILINE)
         for name in line.split()
     }
-    for page in ("README.md", "CONTRIBUTING.md", "book/how-to-run.md"):
+    for page in ("README.md", "CONTRIBUTING.md", "book/how-to-run.md", "book/teach.md"):
         named = set(re.findall(r"(?:`|^)make ([a-z-]+)", read(page), re.MULTILINE))
         assert named
         assert named <= targets

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from tools.course import downloads, syllabus, units
 from tools.entries import collect, contents, guides
 from tools.front import cards, citations, outcomes, thumbnail
 from tools.ledger import ledger, self_tests
@@ -31,6 +32,9 @@ def pages(book: Path) -> dict[str, bytes]:
         "_made/map.html": drawing(chapters),
         "_made/paths.md": paths(chapters),
         "_made/citations.md": citations(chapters, address),
+        "_made/units.md": units(),
+        "_made/syllabus.md": syllabus(chapters),
+        "_made/downloads.md": downloads(_on_colab(book)),
         "_made/sitemap.xml": sitemap(contents(book), address),
         "_made/scorer.js": scorer(chapters),
         "_made/usage.json": json.dumps(usage([*chapters, *others]), ensure_ascii=False, indent=1),
@@ -53,8 +57,19 @@ def sitemap(names: list[str], address: str) -> str:
 
 def _published_at(book: Path) -> str:
     """The address in the book's settings."""
-    settings = yaml.safe_load((book.parent / "_config.yml").read_text(encoding="utf-8"))
-    return settings["html"]["baseurl"]
+    return _settings(book)["html"]["baseurl"]
+
+
+def _on_colab(book: Path) -> str:
+    """Where Colab opens a student's notebook."""
+    settings = _settings(book)
+    repository, branch = settings["repository"]["url"], settings["repository"]["branch"]
+    colab = settings["launch_buttons"]["colab_url"]
+    return f"{colab}/github/{repository.removeprefix('https://github.com/')}/blob/{branch}/course"
+
+
+def _settings(book: Path) -> dict:
+    return yaml.safe_load((book.parent / "_config.yml").read_text(encoding="utf-8"))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,8 @@ from tools.entries import Entry
 RANKING = Path(__file__).resolve().parent.parent / "book" / "_ext" / "scorer.js"
 OF_PAGES = {
     "book/how-to-run": "install installation setup conda pip laptop colab gpu windows mac notebook download offline",
-    "book/teach": "teach course assignment grader nbgrader syllabus students exercises",
+    "book/teach": "teach course assignment grader nbgrader syllabus teachers slides",
+    "book/take-the-course": "course assignment students exercises colab homework hand in",
     "book/how-to-cite": "how to cite citation bibtex reference",
     "book/how-to-read": "how to read chapter signs outcome claim exercises",
     "book/ledger": "reproduction reproduced not reproduced replication fails failed does not hold claims outcomes results",

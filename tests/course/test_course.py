@@ -1,21 +1,30 @@
 """Protects the course: what students get holds no answer, what comes back are plain values, grades are the same twice."""
 
 import csv
+import io
 import json
 import math
+import zipfile
+from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 import torch
+from pptx import Presentation
+from pptx.enum.shapes import MSO_SHAPE_TYPE
 
 from course import wire
-from course.build import build
+from course.assignments import students, teachers
+from course.build import lectures
 from course.grade import grade_all, main
 from course.sandbox import Sandbox, SubmissionError, isolates
-from course.unit import UNITS, load
+from course.slides import speech
+from course.unit import every, load, python
 
-NAMES = sorted(folder.name for folder in UNITS.iterdir() if folder.is_dir())
+NAMES = every()
+PICTURE = MSO_SHAPE_TYPE.PICTURE
+BOOK = Path(__file__).resolve().parents[2] / "book"
 needs_isolation = pytest.mark.skipif(not isolates(), reason="this machine cannot make namespaces")
 
 
@@ -47,18 +56,55 @@ def test_a_unit_is_whole(name):
     assert all("### BEGIN HIDDEN TESTS" in cell.source for cell in unit.cells if cell.tests)
     for cell in unit.cells:
         if cell.kind == "code":
-            compile(cell.stub, cell.id, "exec")
+            compile(python(cell.stub), cell.id, "exec")
+    assert (BOOK / f"{unit.chapter}.ipynb").exists() and 60 <= unit.minutes <= 120
+    assert f"{unit.minutes} minutes, 20 points" in unit.cells[0].source
+    assert f"book/{unit.chapter}.html" in unit.cells[0].source
+    assert unit.teaches and not unit.teaches.endswith(".")
+    assert ("`corelib` is not there" in unit.cells[0].source) != unit.library
 
 
 def test_students_get_one_folder_and_teachers_the_other(tmp_path):
-    build(tmp_path)
+    students(tmp_path / "student")
+    teachers(tmp_path / "teacher")
     for name in NAMES:
         given = (tmp_path / "student" / f"{name}.ipynb").read_text()
         kept = (tmp_path / "teacher" / f"{name}.ipynb").read_text()
         assert "BEGIN SOLUTION" in kept and "BEGIN HIDDEN TESTS" in kept
         assert "BEGIN SOLUTION" not in given and "BEGIN HIDDEN TESTS" not in given
-        assert (tmp_path / "teacher" / f"{name}.md").read_text().startswith(f"# {name}: 20 points")
+        assert (
+            (tmp_path / "teacher" / f"{name}.md").read_text().startswith(f"# {load(name).title}: 20 points")
+        )
     assert sorted(path.stem for path in (tmp_path / "student").iterdir()) == NAMES
+
+
+def test_slides_and_figures_are_those_of_the_chapters(tmp_path):
+    lectures(tmp_path, BOOK)
+    decks = sorted((tmp_path / "slides").iterdir())
+    assert len(decks) == len(list(BOOK.glob("*/*.ipynb")))
+    with zipfile.ZipFile(tmp_path / "figures.zip") as file:
+        listed = list(csv.DictReader(io.StringIO(file.read("figures.csv").decode())))
+        assert [row["file"] for row in listed] == file.namelist()[:-1]
+    assert all(row["finding"] and row["alternative text"].endswith(".") for row in listed)
+    for path in decks:
+        deck, slug = Presentation(path), path.stem[3:]
+        shown = [shape for slide in deck.slides for shape in slide.shapes if shape.shape_type == PICTURE]
+        alternatives = [row["alternative text"] for row in listed if row["file"].startswith(f"{slug}/")]
+        assert [shape._element._nvXxPr.cNvPr.get("descr") for shape in shown] == alternatives
+        assert all(
+            slide.shapes.title.text and slide.notes_slide.notes_text_frame.text for slide in deck.slides
+        )
+        assert all(
+            0 <= shape.left
+            and shape.left + shape.width <= deck.slide_width
+            and shape.top + shape.height <= deck.slide_height
+            for shape in shown
+        )
+
+
+def test_what_is_said_on_a_slide_has_no_marks():
+    said = "A [chapter](a.ipynb#b) of *two* `names` {cite:p}`a, b`, and $x_1*x_2*x_3$ and a_b_c."
+    assert speech(said) == "A chapter of two names, and $x_1*x_2*x_3$ and a_b_c."
 
 
 @needs_isolation
@@ -74,9 +120,7 @@ def test_the_whole_solution_the_half_and_nothing_get_what_they_deserve(name, tmp
         nbformat.write(made, tmp_path / f"{student}.ipynb")
     totals = {}
     for seed in (1, 2, 3):
-        grades = grade_all(
-            tmp_path, unit, tmp_path / f"out{seed}", seed=seed, jobs=2, weak=False, tell=lambda _: None
-        )
+        grades = grade_all(tmp_path, unit, tmp_path / f"out{seed}", seed=seed, jobs=2, weak=False)
         totals[seed] = {made.student: made.total for made in grades}
     by_machine = sum(cell.points for cell in tests)
     first = sum(cell.points for cell in tests[: len(solutions) // 2])
@@ -105,6 +149,37 @@ def test_a_second_run_gives_the_same_grades_and_an_interrupted_one_goes_on(tmp_p
     scope = json.loads((out / "gradescope" / "a.json").read_text())
     assert scope["score"] == 18 and sum(test["max_score"] for test in scope["tests"]) == 18
     assert "18 of 20 points" in (out / "feedback" / "a.html").read_text()
+    canvas, moodle = (list(csv.reader((out / f"{name}.csv").open())) for name in ("canvas", "moodle"))
+    assert canvas[0] == [
+        "Student",
+        "ID",
+        "SIS User ID",
+        "SIS Login ID",
+        "Section",
+        "One number for all pairs",
+    ]
+    assert [row[-1] for row in canvas[1:]] == ["20.0", "18.0", "18.0"] and canvas[3][3] == "a"
+    assert moodle[2][:2] == ["a", "18.0"] and "auc-checks: 4 of 4" in moodle[2][2]
+
+
+@needs_isolation
+def test_a_teachers_own_units_are_hidden_from_submissions(tmp_path):
+    folder, own = tmp_path / "in", tmp_path / "units" / "mine"
+    folder.mkdir()
+    own.mkdir(parents=True)
+    unit = load("auc")
+    nbformat.write(unit.notebook, own / "mine.ipynb")
+    spy = unit.student()
+    spy.cells[1].source = ""
+    spy.cells.append(nbformat.v4.new_code_cell(f"exec(open({str(own / 'mine.ipynb')!r}).read())"))
+    nbformat.write(spy, folder / "spy.ipynb")
+    nbformat.write(unit.solved(), folder / "a.ipynb")
+    main([str(folder), "--unit", "mine", "--units", str(own.parent), "--out", str(tmp_path / "out")])
+    grades = {
+        row["student"]: row["total"] for row in csv.DictReader((tmp_path / "out" / "grades.csv").open())
+    }
+    assert grades == {"a": "18.0", "spy": "0.0"}
+    assert "FileNotFoundError" in (tmp_path / "out" / "feedback" / "spy.html").read_text()
 
 
 @needs_isolation
@@ -117,7 +192,7 @@ def test_feedback_does_not_tell_hidden_inputs(tmp_path):
         if cell.metadata.nbgrader.grade_id == "loss":
             cell.source = "def mw_loss(pos, neg, tau): return 0.0"
     nbformat.write(made, tmp_path / "a.ipynb")
-    (grades,) = grade_all(tmp_path, unit, tmp_path / "out", seed=5, jobs=1, weak=False, tell=lambda _: None)
+    (grades,) = grade_all(tmp_path, unit, tmp_path / "out", seed=5, jobs=1, weak=False)
     said = {part.id: part.message for part in grades.parts}
     assert said["loss-checks"] == "a pair of equals costs log 2", "a visible check says what it wants"
     assert said["fast-checks"] == "NotImplementedError"
