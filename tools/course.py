@@ -13,14 +13,11 @@ SYLLABUS = Path(__file__).resolve().parent.parent / "course" / "syllabus.yml"
 
 def units() -> str:
     """A table of all units, in the order of the syllabus."""
-    lines = [
-        "| Unit | A student learns to | Minutes | Points, by a person |",
-        "| --- | --- | ---: | ---: |",
-    ]
+    lines = ["| A student learns to | Minutes | Points, by a person |", "| --- | ---: | ---: |"]
     for week in weeks():
         unit = load(week["unit"])
         by_person = sum(cell.points for cell in unit.cells if cell.manual)
-        lines.append(f"| `{unit.name}` | {unit.teaches} | {unit.minutes} | {unit.points:g}, {by_person:g} |")
+        lines.append(f"| {unit.teaches} (`{unit.name}`) | {unit.minutes} | {unit.points:g}, {by_person:g} |")
     return "\n".join([*lines, ""])
 
 
