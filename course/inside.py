@@ -49,6 +49,14 @@ def answer(message: dict, names: dict) -> dict:
         return {"problem": _told(error)}
 
 
+def reply(descriptor: int, message: dict) -> None:
+    """Send an answer, or why it cannot be sent."""
+    try:
+        wire.send(descriptor, message)
+    except (wire.WireError, ValueError) as error:
+        wire.send(descriptor, {"problem": _told(error)})
+
+
 def _told(error: BaseException) -> str:
     return traceback.format_exception_only(error)[-1].strip()[:500]
 
@@ -64,7 +72,7 @@ def main() -> None:
     names: dict = {"__name__": "__main__"}
     wire.send(answers, {"problems": run(first["cells"], names)})
     while True:
-        wire.send(answers, answer(wire.receive(requests), names))
+        reply(answers, answer(wire.receive(requests), names))
 
 
 if __name__ == "__main__":

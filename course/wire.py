@@ -97,8 +97,16 @@ def _array(inner: Any) -> np.ndarray:
 
 
 def send(descriptor: int, message: dict) -> None:
-    """Write a frame."""
+    """Write a frame.
+
+    Raises
+    ------
+    WireError
+        If nobody would read it, because it is too long.
+    """
     text = json.dumps(message).encode()
+    if len(text) > LONGEST:
+        raise WireError(f"more than {LONGEST // 2**20} MB in one message")
     data = len(text).to_bytes(8, "big") + text
     while data:
         data = data[os.write(descriptor, data) :]

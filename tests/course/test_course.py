@@ -255,6 +255,11 @@ def test_what_nobody_packed_is_refused(plain):
         wire.unpack(plain)
 
 
+def test_what_nobody_would_read_is_not_sent():
+    with pytest.raises(wire.WireError, match="more than 32 MB"):
+        wire.send(1, {"x": "x" * wire.LONGEST})
+
+
 @needs_isolation
 def test_a_sandbox_calls_functions_and_says_what_is_wrong():
     cells = ["def double(x, *, times=1): return x * 2 * times", "1 / 0", "constant = 3"]
