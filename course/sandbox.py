@@ -89,6 +89,8 @@ def _works(*command: str) -> bool:
 class Sandbox:
     """Runs the cells of one submission and calls its functions.
 
+    After a call that gets no answer the process is ended, and the next call starts another with the same cells.
+
     Parameters
     ----------
     cells : sequence of str
@@ -122,18 +124,11 @@ class Sandbox:
             raise RuntimeError(
                 "this machine cannot isolate submissions (see the teacher's page); --weak does without"
             )
-        self._folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
-        self._seconds = seconds
-        self._process = self._start([ROOT / "course", *hidden, *(() if library else (LIBRARY,))])
-        limits = LIMITS | ({"RLIMIT_NPROC": PROCESSES} if isolates() else {})
-        try:
-            said = self._ask({"limits": limits, "cells": list(cells)}, seconds).get("problems")
-            if not isinstance(said, list):
-                raise SubmissionError("the submission's process says what it should not")
-            self.problems = [str(problem) for problem in said]
-        except BaseException:
-            self.close()
-            raise
+        self._cells, self._seconds = list(cells), seconds
+        self._hidden = [ROOT / "course", *hidden, *(() if library else (LIBRARY,))]
+        self._process: subprocess.Popen | None = None
+        self.problems: list[str] = []
+        self._open()
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
         """What a function of the submission returns.
@@ -151,11 +146,15 @@ class Sandbox:
 
     def close(self) -> None:
         """End the process and all that it started, and delete its folder."""
+        if self._process is None:
+            return
         for pipe in (self._process.stdin, self._process.stdout):
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._process = None
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
@@ -164,7 +163,18 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self, hidden: Sequence[Path]) -> subprocess.Popen:
+    def _open(self) -> None:
+        """Start the process and run the cells."""
+        self._folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
+        self._process = self._start()
+        limits = LIMITS | ({"RLIMIT_NPROC": PROCESSES} if isolates() else {})
+        said = self._ask({"limits": limits, "cells": self._cells}, self._seconds).get("problems")
+        if not isinstance(said, list):
+            self.close()
+            raise SubmissionError("the submission's process says what it should not")
+        self.problems = [str(problem) for problem in said]
+
+    def _start(self) -> subprocess.Popen:
         inside = [sys.executable, "-P", "-B", "-m", "course.inside"]
         seen = Path(self._folder.name, "lib")
         (seen / "course").mkdir(parents=True)
@@ -178,7 +188,7 @@ class Sandbox:
                 os.chown(path, NOBODY, NOBODY)
         command = [*user(), *inside]
         if isolates():
-            folders = [folder for folder in hidden if folder.exists()]
+            folders = [folder for folder in self._hidden if folder.exists()]
             hide = [str(folder) for folder in folders if not set(folder.parents) & set(folders)]
             command = [
                 *user(),
@@ -214,15 +224,23 @@ class Sandbox:
         )
 
     def _ask(self, message: dict, seconds: float) -> dict:
+        """What the process answers. One that fails to is ended: what it says later would be taken for the next answer."""
         try:
             wire.send(self._process.stdin.fileno(), message)
             return wire.receive(self._process.stdout.fileno(), seconds)
         except (EOFError, BrokenPipeError) as error:
+            self.close()
             raise SubmissionError("the submission's process ended") from error
         except wire.WireError as error:
+            self.close()
             raise SubmissionError(str(error)) from error
+        except BaseException:
+            self.close()
+            raise
 
     def _value(self, message: dict) -> Any:
+        if self._process is None:
+            self._open()
         said = self._ask(message, self._seconds / 6)
         if "value" not in said:
             raise SubmissionError(str(said.get("problem", "no value")))

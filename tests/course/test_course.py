@@ -273,6 +273,20 @@ def test_a_sandbox_calls_functions_and_says_what_is_wrong():
             sandbox.call("double")
 
 
+@needs_isolation
+def test_a_late_answer_is_not_taken_for_the_next_one():
+    cells = [
+        "import os, time\ndef slow(x): time.sleep(2); return 'late'\ndef end(): os._exit(0)\ndef same(x): return x"
+    ]
+    with Sandbox(cells, seconds=6) as sandbox:
+        with pytest.raises(SubmissionError, match="no answer in time"):
+            sandbox.call("slow", 1)
+        assert [sandbox.call("same", number) for number in range(3)] == [0, 1, 2]
+        with pytest.raises(SubmissionError, match="ended"):
+            sandbox.call("end")
+        assert sandbox.call("same", 3) == 3
+
+
 def test_where_nothing_can_be_isolated_the_grader_refuses(monkeypatch):
     monkeypatch.setattr("course.sandbox.isolates", lambda: False)
     with pytest.raises(RuntimeError, match="cannot isolate"):
