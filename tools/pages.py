@@ -13,6 +13,7 @@ import yaml
 
 from tools.course import downloads, syllabus, units
 from tools.entries import collect, contents, guides
+from tools.feed import dates, feed
 from tools.front import cards, citations, outcomes, thumbnail
 from tools.ledger import ledger, self_tests
 from tools.map import drawing, paths
@@ -36,6 +37,7 @@ def pages(book: Path) -> dict[str, bytes]:
         "_made/syllabus.md": syllabus(chapters),
         "_made/downloads.md": downloads(_on_colab(book)),
         "_made/sitemap.xml": sitemap(contents(book), address),
+        "_made/feed.xml": feed(chapters, address, dates(book)),
         "_made/scorer.js": scorer(chapters),
         "_made/usage.json": json.dumps(usage([*chapters, *others]), ensure_ascii=False, indent=1),
     }

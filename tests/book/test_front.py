@@ -2,6 +2,8 @@
 
 import io
 import re
+from datetime import UTC, datetime
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -11,6 +13,7 @@ from test_ledger import ENTRIES, claim, report
 from corelib.lab.outcomes import OF_PAPERS
 from tools.compare import ROOT
 from tools.entries import Entry, Picture, collect
+from tools.feed import dates, feed
 from tools.front import cards, outcomes, thumbnail
 from tools.map import PATHS, drawing
 
@@ -88,3 +91,19 @@ def test_the_map_has_every_chapter_and_every_link_once(chapters):
     ends = [tuple(pair.split()) for pair in re.findall(r'data-ends="([\w -]+)"', text)]
     assert len({frozenset(pair) for pair in ends}) == len(ends) > 30
     assert ("mw-loss", "cosine-adapter") in ends
+
+
+def test_the_feed_has_every_chapter_the_newest_first(chapters):
+    when = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    added = {chapters[1].slug: when, chapters[0].slug: when.replace(hour=11)}
+    channel = ElementTree.fromstring(feed(chapters, "https://x/", added)).find("channel")
+    items = channel.findall("item")
+    assert len(items) == len(chapters)
+    assert [item.findtext("title") for item in items[:2]] == [chapters[1].title, chapters[0].title]
+    assert items[0].findtext("link") == f"https://x/book/{chapters[1].html}"
+    assert items[0].findtext("pubDate") == "Sat, 28 Nov 2026 12:00:00 +0000"
+    assert items[2].find("pubDate") is None
+
+
+def test_where_there_is_no_git_no_chapter_has_a_date(tmp_path):
+    assert dates(tmp_path) == {}

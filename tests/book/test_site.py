@@ -333,6 +333,8 @@ def test_a_page_can_be_found_and_shared(light, page):
     assert tags["og:title"] and len(tags["description"]) > 20
     if "og:image" in tags:
         assert (SITE / tags["og:image"].removeprefix(ADDRESS)).is_file()
+    feed = light.page.locator("link[rel=alternate]").get_attribute("href").removeprefix(ADDRESS)
+    assert (SITE / feed).read_text(encoding="utf-8").startswith("<?xml")
     assert f"<loc>{ADDRESS}{page}</loc>" in (SITE / "sitemap.xml").read_text(encoding="utf-8")
 
 
