@@ -18,13 +18,13 @@ notebook = $(wildcard book/$(NAME).ipynb book/*/$(NAME).ipynb)
 
 BUILD := build/stamps
 KERNELS := setup.py $(wildcard corelib/kernels/*.pyx corelib/kernels/*.h corelib/kernels/cuda/*.cu corelib/kernels/cuda/*.cuh corelib/kernels/cuda/*.h)
-PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md tools/ledger.py $(shell find corelib -name '*.py') \
-	$(shell find book -type f -not -name ledger.md -not -name self-tests.md -not -path '*/.ipynb_checkpoints/*')
+PAGES := _config.yml _toc.yml CHANGELOG.md CONTRIBUTING.md $(wildcard tools/*.py) $(shell find corelib -name '*.py') \
+	$(shell find book -type f -not -name ledger.md -not -name self-tests.md -not -path 'book/_made/*' -not -path '*/.ipynb_checkpoints/*')
 
 # The tests of the library alone, for builds of it that do not lie in this folder; its figures and data need more packages.
 UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics ratings api test_search.py)
 
-.PHONY: book test serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-gpu bench-gpu clean help
+.PHONY: book test site pdf course serve chapter wide bench fuzz test-sanitize wheel test-wheel test-portable test-mutations test-gpu bench-gpu clean help
 
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
@@ -33,6 +33,21 @@ test: $(BUILD)/test-requirements $(BUILD)/book
 	$(PYTEST) --dist loadfile -m "not mutation" tests
 	$(PYTEST) --dist loadfile $(NBVAL) book
 	$(PYTEST) --dist load -m mutation tests
+
+site: $(BUILD)/book
+	rm -f _build/html/keeping-score-*.zip
+	cd _build/html && ../../$(PY) -m zipfile -c ../keeping-score-site.zip .
+	$(PY) -m zipfile -c _build/keeping-score-notebooks.zip $$(git ls-files 'book/*.ipynb')
+	mv _build/keeping-score-*.zip _build/html/
+	@echo "The folder _build/html can be put anywhere; it holds itself and the notebooks as zip files."
+
+pdf: $(BUILD)/book
+	$(PIP_INSTALL) --no-build-isolation -e ".[site,pdf]"
+	$(PY) -m tools.pdf _build/keeping-score.pdf
+
+course: $(BUILD)/requirements
+	$(PY) -m course.build build/course
+	@echo "build/course/student is for students, build/course/teacher is not (book/teach.md)"
 
 serve: $(BUILD)/book
 	@echo "The book is at http://localhost:$(PORT); Ctrl-C stops."
@@ -86,11 +101,14 @@ test-wheel: wheel $(BUILD)/test-requirements
 		../../$(PY) -P -m pytest -q -n $(JOBS) --rootdir=../.. -p no:cacheprovider $(UNIT_TESTS)
 
 clean:
-	rm -rf _build build book/ledger.md book/self-tests.md corelib/kernels/*.c corelib/kernels/*.so corelib/kernels/cuda/*.so corelib/kernels/cuda/*.log
+	rm -rf _build build book/ledger.md book/self-tests.md book/_made corelib/kernels/*.c corelib/kernels/*.so corelib/kernels/cuda/*.so corelib/kernels/cuda/*.log
 
 help:
 	@echo "make book                  the environment (.venv), the library, the book (_build/html)"
 	@echo "make test                  every test, every chapter executed and compared, the site in a browser"
+	@echo "make site                  the book with zip files of itself and of the notebooks, ready to be published"
+	@echo "make pdf                   the book as one PDF, _build/keeping-score.pdf (needs Chromium)"
+	@echo "make course                the course's notebooks, for students and for teachers (build/course)"
 	@echo "make serve                 show the book at http://localhost:$(PORT)"
 	@echo "make chapter NAME=mw-loss  execute one notebook in place"
 	@echo "make wide NAME=mw-loss     the same with more draws, other splits, three times the budget; up to 20 minutes"
@@ -137,6 +155,6 @@ $(BUILD)/library: $(BUILD)/requirements $(KERNELS)
 
 # A page that was read with a warning would pass the next time, so after a failure all pages are read anew.
 $(BUILD)/book: $(BUILD)/library $(PAGES)
-	$(PY) -m tools.ledger book
+	$(PY) -m tools.pages book
 	$(ONE_THREAD) $(VENV)/bin/jupyter-book build . -n -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@touch $@

@@ -43,14 +43,14 @@ def declared(*extras: str) -> list[Requirement]:
     found = [Requirement(line) for line in PROJECT["dependencies"]]
     for extra in extras:
         for requirement in map(Requirement, EXTRAS[extra]):
-            found += declared(*requirement.extras) if requirement.name == PROJECT["name"] else [requirement]
+            found += declared(*sorted(requirement.extras)) if requirement.name == PROJECT["name"] else [requirement]
     return found
 
 
 def installed_closure(requirements: list[Requirement]) -> dict[str, str]:
     """Name and version of everything installed that the requirements lead to."""
     closure: dict[str, str] = {}
-    waiting = [(requirement, extra) for requirement in requirements for extra in (requirement.extras or {""})]
+    waiting = [(requirement, extra) for requirement in requirements for extra in sorted(requirement.extras) or [""]]
     seen = set()
     while waiting:
         requirement, extra = waiting.pop()
@@ -66,7 +66,7 @@ def installed_closure(requirements: list[Requirement]) -> dict[str, str]:
         for line in distribution.requires or ():
             needed = Requirement(line)
             if needed.marker is None or needed.marker.evaluate({"extra": extra}):
-                waiting += [(needed, inner) for inner in (needed.extras or {""})]
+                waiting += [(needed, inner) for inner in sorted(needed.extras) or [""]]
     return closure
 
 

@@ -1,26 +1,16 @@
-"""Write the reproduction ledger and the page of self-tests: ``python -m tools.ledger book``.
+"""The reproduction ledger and the page of self-tests, as MyST pages."""
 
-Both are made from the claims that the notebooks store and from the records beside them, so no number is typed twice.
-"""
-
-import argparse
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 from statistics import median
 
-import nbformat
-
-from corelib.lab import record
 from corelib.lab.numbers import MEASURED
 from corelib.lab.outcomes import OF_PAPERS, SYMBOLS, plain
 from corelib.lab.report import anchor, claim_lines
 from corelib.lab.table import to_html
-from tools.guard import stored_reports
+from tools.entries import Entry
 
 LEDGER_INTRODUCTION = """\
 # The reproduction ledger
@@ -43,6 +33,9 @@ contradicts the small run, the outcome is the wide one's. Our own controls were 
 in the totals. Identities and tests of the library stand on [a page of their own](self-tests.md).
 """
 
+FILTER = '<div class="ks-filter" data-of="claims" data-filters="outcome origin part text"></div>'
+
+
 SELF_TESTS_INTRODUCTION = """\
 # Self-tests
 
@@ -51,67 +44,12 @@ fast version agree, that a shortcut is exact. Nothing here is a claim of a paper
 """
 
 
-@dataclass(frozen=True)
-class Entry:
-    """The report and the record of one notebook, its title, and where it stands in the book."""
-
-    part: str
-    page: str
-    title: str
-    report: dict
-    record: dict = field(default_factory=dict)
-
-    @property
-    def slug(self) -> str:
-        return Path(self.page).stem
-
-    @property
-    def html(self) -> str:
-        """The address of the page in the built book, beside the ledger."""
-        return self.page.removesuffix(".ipynb") + ".html"
-
-    def claims(self, origin: str) -> list[dict]:
-        """The claims of one origin."""
-        return [claim for claim in self.report["claims"] if claim["origin"] == origin]
-
-    @property
-    def counts(self) -> Counter:
-        """How many of the paper's claims have each outcome."""
-        return Counter(plain(claim["outcome"]) for claim in self.claims("paper"))
-
-
-def collect(book: Path) -> list[Entry]:
-    """The reports of all chapters ``book/<part>/<slug>.ipynb``, in the order of the book's table of contents.
-
-    Raises
-    ------
-    ValueError
-        If a chapter does not store exactly one report.
-    """
-    return [_entry(path, book) for path in sorted(book.glob("*/*.ipynb"), key=_position(book))]
-
-
-def guides(book: Path) -> list[Entry]:
-    """The same of the notebooks that are no chapters."""
-    return [_entry(path, book) for path in sorted(book.glob("*.ipynb"))]
-
-
-def _entry(path: Path, book: Path) -> Entry:
-    notebook = nbformat.read(path, as_version=4)
-    reports = stored_reports(notebook)
-    if len(reports) != 1:
-        raise ValueError(f"{path} must store one claims report; found {len(reports)}")
-    title = notebook.cells[0].source.partition("\n")[0].removeprefix("# ").strip()
-    page = path.relative_to(book).as_posix()
-    return Entry(_part_title(path.parent), page, title, reports[0], record.load(path))
-
-
 def ledger(entries: list[Entry]) -> str:
     """The ledger as a MyST page: totals, then each chapter's verdict, trust line and claims."""
     parts: dict[str, list[Entry]] = {}
     for entry in entries:
         parts.setdefault(entry.part, []).append(entry)
-    lines = [LEDGER_INTRODUCTION, *_totals(parts)]
+    lines = [LEDGER_INTRODUCTION, _totals(parts), "", FILTER, ""]
     for part, chapters in parts.items():
         lines += [f"({_anchor(part)})=", f"## {markdown(part)}", ""]
         for entry in chapters:
@@ -133,20 +71,24 @@ def self_tests(entries: list[Entry]) -> str:
     return "\n".join(lines)
 
 
-def _totals(parts: dict[str, list[Entry]]) -> list[str]:
+def _totals(parts: dict[str, list[Entry]]) -> str:
+    """How many claims of papers have each outcome, by part; narrow enough for a phone."""
     rows = [(f'<a href="#{_anchor(part)}">{escape(part)}</a>', chapters) for part, chapters in parts.items()]
     rows.append(("<strong>All</strong>", [entry for chapters in parts.values() for entry in chapters]))
-    cells = []
+    signs = (f'{SYMBOLS[outcome]}<span class="visually-hidden"> {outcome}</span>' for outcome in OF_PAPERS)
+    lines = ['<table class="ks-totals">', "<caption>The papers' claims, counted</caption>", "<thead><tr>"]
+    lines += [f'<th scope="col">{name}</th>' for name in ("Part", "Chapters", *signs)]
+    lines += ["</tr></thead>", "<tbody>"]
     for name, chapters in rows:
         counts = sum((entry.counts for entry in chapters), Counter())
-        cells.append([name, str(len(chapters)), *(str(counts[outcome]) for outcome in OF_PAPERS)])
-    return ["## The papers' claims, counted", "", _table(("Part", "Chapters", *OF_PAPERS), cells), ""]
+        cells = (len(chapters), *(counts[outcome] for outcome in OF_PAPERS))
+        lines.append(f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>')
+    return "\n".join([*lines, "</tbody></table>"])
 
 
 def _chapter(entry: Entry) -> list[str]:
     card = entry.report["card"]
-    main = next((claim for claim in entry.report["claims"] if claim["main"]), None)
-    verdict = _outcome(main) if main else "no claim of the paper"
+    verdict = _outcome(entry.main) if entry.main else "no claim of the paper"
     source = f"{card['authors']} ({card['year']}), {card['paper'].rstrip('.')}"
     lines = [
         f"### [{markdown(entry.title)}]({entry.page})",
@@ -157,12 +99,19 @@ def _chapter(entry: Entry) -> list[str]:
         "",
     ]
     papers = sorted(entry.claims("paper"), key=lambda claim: not claim["main"])
-    lines += [_table(("Outcome", "Claim of the paper"), [_row(entry, claim) for claim in papers]), ""]
+    lines += [_claims(entry, papers, "Claim of the paper"), ""]
     ours = entry.claims("ours")
     if ours:
-        table = _table(("Outcome", "Our control"), [_row(entry, claim) for claim in ours])
+        table = _claims(entry, ours, "Our control")
         lines += [f"<details><summary>Our own controls ({len(ours)})</summary>{table}</details>", ""]
     return [*lines, f"*{markdown(trust(entry))}*", ""]
+
+
+def _claims(entry: Entry, claims: list[dict], whose: str) -> str:
+    kinds = [
+        {"part": entry.part, "origin": whose.lower(), "outcome": plain(claim["outcome"])} for claim in claims
+    ]
+    return _table(("Outcome", whose), [_row(entry, claim) for claim in claims], kinds)
 
 
 def _row(entry: Entry, claim: dict) -> list[str]:
@@ -226,18 +175,22 @@ def _link(entry: Entry, claim: dict) -> str:
     return f'<a id="{name}" href="{entry.html}#{anchor(claim)}">{to_html(claim["statement"])}</a>'
 
 
-def _table(head: Iterable[str], rows: list[list[str]]) -> str:
-    """An HTML table whose rows turn into cards on a phone, by the style sheet and the labels of the cells."""
+def _table(head: Iterable[str], rows: list[list[str]], kinds: list[dict[str, str]] | None = None) -> str:
+    """An HTML table whose rows turn into cards on a phone, by the style sheet and the labels of the cells.
+
+    ``kinds`` says of each row what the page's filters ask for.
+    """
     head = list(head)
     lines = ['<table class="ks-ledger">', "<thead><tr>"]
     lines += [f'<th scope="col">{escape(text)}</th>' for text in head]
     lines += ["</tr></thead>", "<tbody>"]
-    for first, *rest in rows:
+    for (first, *rest), kind in zip(rows, kinds or [{}] * len(rows), strict=True):
+        data = "".join(f' data-{key}="{escape(value)}"' for key, value in kind.items())
         cells = "".join(
             f'<td data-label="{escape(label)}">{cell}</td>'
             for label, cell in zip(head[1:], rest, strict=True)
         )
-        lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
+        lines.append(f'<tr{data}><th scope="row">{first}</th>{cells}</tr>')
     return "\n".join([*lines, "</tbody></table>"])
 
 
@@ -248,42 +201,3 @@ def markdown(text: str) -> str:
 
 def _anchor(part: str) -> str:
     return "ledger-" + re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-")
-
-
-def _part_title(folder: Path) -> str:
-    """The heading of the part's page, or else the name of its folder."""
-    index = folder / "index.md"
-    heading = (
-        re.search(r"^# (.+)$", index.read_text(encoding="utf-8"), re.MULTILINE) if index.exists() else None
-    )
-    return heading[1].strip() if heading else folder.name.replace("-", " ").capitalize()
-
-
-def _position(book: Path):
-    """A sort key: where the table of contents names the page; pages that it does not name come last."""
-    contents = book.parent / "_toc.yml"
-    pages = re.findall(r"file:\s*(\S+)", contents.read_text(encoding="utf-8")) if contents.exists() else []
-    order = {Path(name).with_suffix("").as_posix(): index for index, name in enumerate(pages)}
-
-    def key(path: Path) -> tuple[int, str]:
-        name = path.relative_to(book.parent).with_suffix("").as_posix()
-        return order.get(name, len(order)), name
-
-    return key
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.ledger", description=__doc__.partition("\n")[0])
-    parser.add_argument("book", type=Path, help="folder of the book, in which both pages are written")
-    book = parser.parse_args(arguments).book
-    chapters = collect(book)
-    pages = {"ledger.md": ledger(chapters), "self-tests.md": self_tests([*chapters, *guides(book)])}
-    for name, text in pages.items():
-        page = book / name
-        if not page.exists() or page.read_text(encoding="utf-8") != text:
-            page.write_text(text, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,11 @@
 """The figure of the introduction: noise, moved by nothing but the exact score of the data, writes a word.
 
-Run ``python book/_figures/noise_to_score.py``; it writes ``noise-to-score.png`` beside itself.
+Run ``python book/_figures/noise_to_score.py``; it writes ``noise-to-score.png`` beside itself, and the points for the
+figure to touch, ``noise-to-score.html``.
 """
 
+import base64
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,22 +58,14 @@ def flow(start: np.ndarray, data: np.ndarray) -> dict[float, np.ndarray]:
     return states
 
 
-def draw(path: Path) -> None:
-    rng = np.random.default_rng(0)
-    data, letter = letters(rng, per_letter=800)
-    noise = SIGMA_MAX * rng.standard_normal((4_000, 2))
-    states = flow(noise, data)
-    end = states[min(states)]
-    nearest = letter[((end[:, None] - data[None]) ** 2).sum(-1).argmin(1)]
-
+def draw(states: dict[float, np.ndarray], hues: list[str], path: Path) -> None:
+    """Four of the states as one picture."""
     with matplotlib.rc_context(rc_params()):
         figure = Figure(figsize=(7, 4.2), layout="constrained")
-        wanted = (SIGMA_MAX, 0.4, 0.12, SIGMA_MIN)
-        for ax, sigma in zip(figure.subplots(2, 2).flat, wanted, strict=True):
-            level = min(states, key=lambda key: abs(key - sigma))
-            x = states[level]
-            ax.scatter(*x.T, s=2.5, c=[HUES[i] for i in nearest], linewidths=0)
-            half = 1.1 * np.quantile(np.abs(x[:, 0]), 0.99)
+        for ax, sigma in zip(figure.subplots(2, 2).flat, (SIGMA_MAX, 0.4, 0.12, SIGMA_MIN), strict=True):
+            x = states[min(states, key=lambda key: abs(key - sigma))]
+            ax.scatter(*x.T, s=2.5, c=hues, linewidths=0)
+            half = half_width(x)
             ax.set(xlim=(-half, half), ylim=(-half / 2, half / 2), xticks=[], yticks=[])
             ax.set_title(f"noise level {sigma:g}", fontsize=11, fontweight="normal")
             ax.set_aspect("equal")
@@ -79,5 +74,40 @@ def draw(path: Path) -> None:
     Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
 
 
+def half_width(x: np.ndarray) -> float:
+    """Half the width of a frame that holds nearly all points."""
+    return 1.1 * np.quantile(np.abs(x[:, 0]), 0.99)
+
+
+def write(
+    states: dict[float, np.ndarray], hues: list[str], path: Path, shown: int = 900, stops: int = 16
+) -> None:
+    """Some of the points at some of the levels, a byte for each coordinate, as an element that the page's script reads."""
+    levels = sorted(states, reverse=True)[:: STEPS // (stops - 1)]
+    frames = []
+    for level in levels:
+        x = states[level][:shown] / half_width(states[level]) * [0.5, -1.0] + 0.5
+        frames.append(np.clip(np.round(255 * x), 0, 255).astype(np.uint8))
+    data = {
+        "levels": [f"{level:.2g}" for level in levels],
+        "hues": HUES,
+        "hue": "".join(str(HUES.index(hue)) for hue in hues[:shown]),
+        "points": base64.b64encode(np.stack(frames).tobytes()).decode(),
+    }
+    path.write_text(
+        f'<script type="application/json" class="ks-flow">{json.dumps(data)}</script>\n', encoding="utf-8"
+    )
+
+
+def main(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    data, letter = letters(rng, per_letter=800)
+    states = flow(SIGMA_MAX * rng.standard_normal((4_000, 2)), data)
+    end = states[min(states)]
+    hues = [HUES[i] for i in letter[((end[:, None] - data[None]) ** 2).sum(-1).argmin(1)]]
+    draw(states, hues, folder / "noise-to-score.png")
+    write(states, hues, folder / "noise-to-score.html")
+
+
 if __name__ == "__main__":
-    draw(Path(__file__).with_name("noise-to-score.png"))
+    main(Path(__file__).parent)

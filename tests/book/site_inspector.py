@@ -2,25 +2,24 @@
 
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import axe_playwright_python
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tools.browser import MATHS_IS_DONE
 
 SITE = Path(__file__).resolve().parent.parent.parent / "_build" / "html"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
-MATHS_IS_DONE = "() => !window.MathJax || MathJax.startup.promise.then(() => true)"
 MATHS = r"""() => {
   const article = document.querySelector("article") ?? document.body;
   const found = [...article.querySelectorAll("mjx-merror")].map(e => `formula with an error: ${e.textContent}`);
@@ -47,17 +46,12 @@ WIDTH = """() => {
 }"""
 
 
-def executable(playwright: Playwright) -> str | None:
-    """Path of a Chromium on this machine, or None."""
-    own = playwright.chromium.executable_path
-    return next(filter(None, map(shutil.which, NAMES)), own if Path(own).exists() else None)
-
-
 def pages(site: Path) -> list[str]:
-    """Every page of a site, relative to its folder; ``index.html`` only leads to the first."""
+    """Every page of a site, relative to its folder; ``index.html`` only leads to the first, 404.html is for one host."""
     found = (path.relative_to(site) for path in site.rglob("*.html"))
+    others = ("index.html", "404.html")
     return sorted(
-        path.as_posix() for path in found if "_static" not in path.parts and path.as_posix() != "index.html"
+        path.as_posix() for path in found if "_static" not in path.parts and path.as_posix() not in others
     )
 
 

@@ -104,6 +104,39 @@ class Tokens(dict):
     def to(self, device: object) -> "Tokens":
         return self
 
+    def __getattr__(self, name: str) -> object:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class LetterModel(torch.nn.Module):
+    """A language model of so many letters and one sign to stop."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, letters: int) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(letters + 1, 8)
+        self.head = torch.nn.Linear(8, letters + 1)
+
+    def forward(self, ids: torch.Tensor) -> types.SimpleNamespace:
+        return types.SimpleNamespace(logits=self.head(self.embedding(ids)))
+
+
+def wikitext103(words: list[str], length: int) -> None:
+    """Twenty-six texts of random words in the place of WikiText-103."""
+    import corelib.data
+
+    rng = np.random.default_rng(0)
+
+    def texts(number: int) -> list[list[str]]:
+        return [[words[i] for i in rng.integers(len(words), size=length)] for _ in range(number)]
+
+    tiny = corelib.data.WordCorpus.from_words("tiny", train=texts(20), dev=texts(3), test=texts(3))
+    corelib.data.wikitext103 = lambda: tiny
+
 
 class _Tokenizer:
     def __init__(self, tokens: Callable[[str], list[int]]) -> None:

@@ -10,7 +10,9 @@ import pytest
 from corelib.lab import record
 from corelib.lab.report import render
 from tools.compare import ROOT
-from tools.ledger import Entry, collect, guides, ledger, main, markdown, self_tests, trust
+from tools.entries import Entry, collect, guides
+from tools.ledger import ledger, markdown, self_tests, trust
+from tools.pages import main
 
 GREEN = ROOT / "tests" / "fixtures" / "book" / "pairs" / "green.ipynb"
 
@@ -113,11 +115,11 @@ def test_the_ledger_counts_the_papers_claims_and_nothing_else():
     assert table[0] == [
         "Part",
         "Chapters",
-        "holds",
-        "holds with a condition",
-        "a simpler rival ties",
-        "fails here",
-        "untestable here",
+        "✓ holds",
+        "◐ holds with a condition",
+        "≃ a simpler rival ties",
+        "✗ fails here",
+        "? untestable here",
     ]
     assert table[1:4] == [
         ["Pairs", "2", "1", "1", "1", "0", "0"],
@@ -228,6 +230,7 @@ def book(tmp_path):
         notebook.cells = [nbformat.v4.new_markdown_cell(f"# Chapter {path.stem}"), cell]
         nbformat.write(notebook, path)
     (folder / "pairs" / "index.md").write_text("# All pairs\n\nText.\n")
+    (tmp_path / "_config.yml").write_text("html:\n  baseurl: https://example.org/\n")
     (tmp_path / "_toc.yml").write_text(
         "root: book/intro\nparts:\n  - file: book/pairs/b\n  - file: book/pairs/a.ipynb\n"
     )

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 import corelib
+from tools.entries import Entry
+from tools.usage import usage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOOK = ROOT / "book"
@@ -37,7 +39,7 @@ def test_every_page_and_notebook_is_in_the_table_of_contents():
         path.relative_to(ROOT).with_suffix("").as_posix()
         for suffix in ("md", "ipynb")
         for path in BOOK.rglob(f"*.{suffix}")
-        if ".ipynb_checkpoints" not in path.parts and not path.name.startswith("_")
+        if ".ipynb_checkpoints" not in path.parts and "_made" not in path.parts
     ]
     assert sorted({*pages, "book/ledger", "book/self-tests"}) == sorted(contents())
 
@@ -77,3 +79,36 @@ def test_every_public_package_has_a_reference_page():
         assert f".. automodule:: corelib.{name}\n" in (BOOK / "api" / f"{name}.md").read_text(
             encoding="utf-8"
         )
+
+
+def test_every_loss_has_its_place_in_one_family():
+    pages = sorted((BOOK / "api" / "losses").glob("*.md"))
+    shown = [
+        name
+        for page in pages
+        for name in re.findall(
+            r"^\.\. auto(?:function|class):: (\w+)$", page.read_text("utf-8"), re.MULTILINE
+        )
+    ]
+    elsewhere = {name for name in corelib.losses.__all__ if name in corelib.search.__all__}
+    assert sorted(shown) == sorted(set(corelib.losses.__all__) - elsewhere)
+    assert [page.stem for page in pages] == sorted(
+        path.stem for path in (ROOT / "corelib" / "losses").iterdir() if not path.name.startswith("_")
+    )
+
+
+def test_a_function_knows_the_chapters_that_use_it():
+    sources = (
+        "%pip install it\nfrom corelib.losses import info_nce, InfoNCELoss",
+        "import corelib\ncorelib.metrics.ndcg([1], [1])",
+        "from corelib import lab\nlab.say('corelib.score.x')",
+        "def f(x):\n    from corelib.search import hard_negatives",
+    )
+    found = usage([Entry("Pairs", "pairs/a.ipynb", "Chapter A", {}, sources=sources)])
+    assert sorted(found) == [
+        "corelib.losses.InfoNCELoss",
+        "corelib.losses.info_nce",
+        "corelib.metrics.ndcg",
+        "corelib.search.hard_negatives",
+    ]
+    assert found["corelib.metrics.ndcg"] == [{"title": "Chapter A", "page": "/book/pairs/a"}]

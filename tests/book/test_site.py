@@ -5,6 +5,8 @@ variable ``KEEPING_SCORE_REQUIRE_BROWSER`` is 1.
 """
 
 import os
+import re
+import tomllib
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -13,6 +15,8 @@ import site_inspector
 import yaml
 from playwright.sync_api import expect, sync_playwright
 from site_inspector import PHONE, QUIET, SITE, Visitor, served
+
+from tools.browser import executable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = site_inspector.pages(SITE)
@@ -32,7 +36,7 @@ def _missing(what: str) -> None:
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        path = site_inspector.executable(playwright)
+        path = executable(playwright)
         if path is None:
             _missing("no Chromium on this machine (Debian: apt install chromium)")
         browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
@@ -98,6 +102,23 @@ def test_search_by_keyboard_finds_a_page(light):
     assert light.noted() == []
 
 
+QUERIES = tomllib.loads(Path(__file__).with_name("queries.toml").read_text(encoding="utf-8"))
+
+
+def test_what_readers_look_for_stands_first_or_second(light):
+    missed = {}
+    for query, pages in QUERIES.items():
+        light.open("search.html?q=" + query.replace(" ", "+"))
+        summary = light.page.locator("#search-results p.search-summary")
+        expect(summary).to_have_text(re.compile("found|did not match"))
+        hits = light.page.eval_on_selector_all(
+            "#search-results li > a", "all => all.slice(0, 2).map(a => a.getAttribute('href'))"
+        )
+        if not any(hit.startswith(f"book/{page}.html") for hit in hits for page in pages):
+            missed[query] = hits
+    assert len(QUERIES) == 25 and len(missed) <= 3, missed
+
+
 def test_a_copy_on_a_stick_has_search_and_mathematics(browser, home):
     visitor = Visitor(browser, SITE.as_uri() + "/")
     assert visitor.check("book/how-to-read.html") == []
@@ -128,7 +149,9 @@ def test_every_page_is_two_clicks_away(light, home):
         light.open(path)
         return {
             address.partition("#")[0].removeprefix(home)
-            for address in light.page.eval_on_selector_all("a[href]", "all => all.map(a => a.href)")
+            for address in light.page.eval_on_selector_all(
+                "a[href]", "all => all.map(a => new URL(a.getAttribute('href'), location).href)"
+            )
             if address.startswith(home)
         }
 
@@ -209,3 +232,160 @@ def test_a_table_to_touch_is_a_table_without_scripts(browser, home):
     assert page.locator(".ks-slider").count() == 0
     assert page.locator("table", has_text="By weight of the loss").is_visible()
     context.close()
+
+
+@pytest.mark.parametrize("visitor", ["light", "dark", "phone"])
+def test_the_front_figure_moves_by_keyboard(visitor, request):
+    visitor = request.getfixturevalue(visitor)
+    visitor.open(FIRST)
+    page = visitor.page
+    slider = page.locator(".ks-flow-figure input")
+    picture = "document.querySelector('.ks-flow-canvas').toDataURL()"
+    slider.focus()
+    seen = set()
+    page.keyboard.press("Home")
+    for level in ("4", "2.7", "1.8"):
+        assert page.locator(".ks-flow-figure output").text_content() == level
+        assert slider.get_attribute("aria-valuetext") == f"noise level {level}"
+        seen.add(page.evaluate(picture))
+        page.keyboard.press("ArrowRight")
+    assert len(seen) == 3
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert visitor.noted() == []
+
+
+def test_the_front_page_is_whole_without_scripts(browser, home):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(home + FIRST)
+    assert page.locator("img.ks-flow-static").is_visible()
+    assert page.locator(".ks-filter select").count() == 0
+    ready = sum(1 for notebook in NOTEBOOKS if notebook.count("/") == 2)
+    assert page.locator("#all-chapters .sd-card").count() == ready
+    context.close()
+
+
+@pytest.mark.parametrize("visitor", ["light", "phone"])
+def test_an_outcome_of_the_front_page_leads_to_its_claims(visitor, request):
+    visitor = request.getfixturevalue(visitor)
+    visitor.open(FIRST)
+    page = visitor.page
+    link = page.locator(".ks-outcomes a", has_text="fails here")
+    count = link.text_content().rpartition(" ")[2]
+    link.click()
+    page.wait_for_url("**/ledger.html?outcome=fails+here")
+    expect(page.locator(".ks-filter output")).to_contain_text(f"{count} of ")
+    rows = page.locator("tr[data-outcome]:visible")
+    assert rows.count() == int(count)
+    assert set(rows.evaluate_all("all => all.map(row => row.dataset.outcome)")) == {"fails here"}
+
+
+def test_filters_go_together_and_can_be_linked_to(light):
+    light.open("book/ledger.html")
+    page = light.page
+    everything = page.locator("tr[data-outcome]").count()
+    page.get_by_label("origin").select_option("our control")
+    page.get_by_label("part").select_option("Pairs")
+    page.get_by_label("text").fill("TEMPERATURE")
+    rows = page.locator("tr[data-outcome]:visible")
+    assert 0 < rows.count() < everything, "controls are unfolded when they are asked for"
+    assert all("temperature" in text.lower() for text in rows.all_text_contents())
+    assert page.locator("article section h2:visible").all_text_contents() == ["Pairs#"]
+    assert page.url.endswith("?origin=our+control&part=Pairs&text=TEMPERATURE")
+    shown = rows.count()
+    page.reload()
+    assert page.locator("tr[data-outcome]:visible").count() == shown
+    page.get_by_label("text").fill("no claim says this")
+    expect(page.locator(".ks-filter output")).to_have_text(f"0 of {everything} claims")
+    assert light.noted() == []
+
+
+def test_cards_are_filtered_by_part_and_outcome(light):
+    light.open(FIRST)
+    page, cards = light.page, light.page.locator("#all-chapters .sd-card:visible")
+    everything = cards.count()
+    page.get_by_label("part").select_option("Retrieval")
+    assert 0 < cards.count() < everything
+    assert all("Retrieval · " in text for text in cards.all_text_contents())
+    assert page.locator("#ten-surprises .sd-card:visible").count() == 10
+    page.get_by_label("part").select_option("all")
+    assert cards.count() == everything
+
+
+def test_a_function_and_its_chapters_are_linked(light):
+    light.open("book/api/losses/pairs.html")
+    entry = light.page.locator("dl.function", has=light.page.locator("#corelib\\.losses\\.mann_whitney_loss"))
+    entry.locator("p", has_text="Used in").first.wait_for()
+    entry.get_by_role("link", name="One threshold for all queries").click()
+    light.page.wait_for_url("**/book/pairs/mw-loss.html")
+
+
+ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("book/")])
+def test_a_page_can_be_found_and_shared(light, page):
+    light.open(page)
+    content = "all => Object.fromEntries(all.map(e => [e.getAttribute('property') ?? e.name, e.content]))"
+    tags = light.page.eval_on_selector_all("meta[content]", content)
+    assert light.page.locator("link[rel=canonical]").get_attribute("href") == ADDRESS + page
+    assert tags["og:url"] == ADDRESS + page and tags["og:site_name"] == "Keeping Score"
+    assert tags["og:title"] and len(tags["description"]) > 20
+    if "og:image" in tags:
+        assert (SITE / tags["og:image"].removeprefix(ADDRESS)).is_file()
+    assert f"<loc>{ADDRESS}{page}</loc>" in (SITE / "sitemap.xml").read_text(encoding="utf-8")
+
+
+def test_a_page_that_is_missing_leads_home(light):
+    light.page.set_content((SITE / "404.html").read_text(encoding="utf-8"))
+    folder = "/" + ADDRESS.partition("//")[2].partition("/")[2]
+    addresses = light.page.eval_on_selector_all(
+        "link[rel=stylesheet], script[src], nav a.internal",
+        "all => all.map(e => e.getAttribute('href') ?? e.getAttribute('src'))",
+    )
+    own = [address for address in addresses if address.startswith(folder)]
+    assert len(own) > 20
+    assert [
+        address
+        for address in own
+        if not (SITE / address.removeprefix(folder).partition("?")[0].partition("#")[0]).is_file()
+    ] == []
+
+
+def test_a_chapter_of_the_map_shows_its_own_links(light):
+    light.open("book/map.html")
+    page = light.page
+    chapter = page.locator('.ks-map a[data-slug="mw-loss"]')
+    chapter.focus()
+    own = page.locator(".ks-map path.ks-own").evaluate_all(
+        "all => all.map(arc => arc.dataset.ends.split(' '))"
+    )
+    assert own and all("mw-loss" in ends for ends in own)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.slug") == "preference-ranking"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/preference-ranking.html")
+    assert light.noted() == []
+
+
+@pytest.mark.parametrize("visitor", ["light", "phone"])
+def test_all_code_of_a_chapter_is_shown_or_hidden_at_once(visitor, request):
+    visitor = request.getfixturevalue(visitor)
+    visitor.open("book/pairs/mw-loss.html")
+    page = visitor.page
+    code, answers = (
+        page.locator("article .cell:not(.tag_hide-cell) .cell_input"),
+        page.locator(".tag_hide-cell .cell_input"),
+    )
+    as_written = code.filter(visible=True).count()
+    assert 0 < as_written < code.count()
+    choice = page.get_by_label("Show code")
+    choice.select_option("all of it")
+    assert code.filter(visible=True).count() == code.count()
+    choice.select_option("none")
+    assert code.filter(visible=True).count() == 0
+    assert page.locator("article img:visible").count() > 1, "figures stay"
+    choice.select_option("the short cells")
+    assert code.filter(visible=True).count() == as_written
+    assert answers.filter(visible=True).count() == 0
+    assert visitor.noted() == []

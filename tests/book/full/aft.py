@@ -4,7 +4,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import torch
-from torch import nn
+from stand_ins import LetterModel, Tokens
 
 OVERRIDES = {
     "BIG": SimpleNamespace(model="tiny", train=6, align=6, test=4, count=3, tokens=6, batch=3, rate=1e-3)
@@ -12,40 +12,22 @@ OVERRIDES = {
 LETTERS = " #0123456789"
 
 
-class Encoded(dict):
-    def to(self, device):
-        return self
-
-    def __getattr__(self, name):
-        return self[name]
-
-
 class Tokenizer:
     eos_token_id = len(LETTERS)
 
     def __call__(self, text, return_tensors=None, padding=False):
         if isinstance(text, str):
-            return Encoded(input_ids=[max(LETTERS.find(letter), 0) for letter in text])
+            return Tokens(input_ids=[max(LETTERS.find(letter), 0) for letter in text])
         rows = [self(one).input_ids for one in text]
         width = max(map(len, rows))
         ids = torch.tensor([[0] * (width - len(row)) + row for row in rows])
-        return Encoded(input_ids=ids, attention_mask=torch.ones_like(ids))
+        return Tokens(input_ids=ids, attention_mask=torch.ones_like(ids))
 
     def batch_decode(self, ids, skip_special_tokens):
         return ["".join(LETTERS[k] for k in row if k < len(LETTERS)) for row in ids.tolist()]
 
 
-class Model(nn.Module):
-    device = torch.device("cpu")
-
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(len(LETTERS) + 1, 8)
-        self.head = nn.Linear(8, len(LETTERS) + 1)
-
-    def forward(self, ids):
-        return SimpleNamespace(logits=self.head(self.embedding(ids)))
-
+class Model(LetterModel):
     def generate(self, input_ids, attention_mask, do_sample, max_new_tokens, pad_token_id, **style):
         """The result 7 for every other row, 3 for the others."""
         ends = [[LETTERS.index(letter) for letter in f"#### {digit}"] for digit in "73"]
@@ -61,6 +43,6 @@ def load_dataset(name, configuration, *, split):
 def prepare():
     transformers, datasets = ModuleType("transformers"), ModuleType("datasets")
     transformers.AutoTokenizer = SimpleNamespace(from_pretrained=lambda name, padding_side: Tokenizer())
-    transformers.AutoModelForCausalLM = SimpleNamespace(from_pretrained=lambda name: Model())
+    transformers.AutoModelForCausalLM = SimpleNamespace(from_pretrained=lambda name: Model(len(LETTERS)))
     datasets.load_dataset = load_dataset
     sys.modules.update(transformers=transformers, datasets=datasets)

@@ -1,0 +1,1 @@
+/* In the place of the theme's 541 kB of drawn icons: its style sheet shows the same icons from a font. */

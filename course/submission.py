@@ -1,0 +1,112 @@
+"""What somebody handed in: the code that counts, whatever happened to the notebook on its way."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from course.unit import Unit, parse
+
+LARGEST = 20 * 2**20  # bytes
+
+
+class UnreadableError(Exception):
+    """What was handed in is no notebook."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The code cells to run, the answers in words by the id of their cell, and what had to be repaired."""
+
+    code: list[str]
+    words: dict[str, str]
+    notes: list[str]
+
+
+def read(path: Path, unit: Unit) -> Submission:
+    """The submission in a file.
+
+    Cells that the unit locks come from the unit, so that nobody can change them. All other code counts, in its order, also
+    cells that were added; cells are known by their nbgrader id or, where that was lost, by what they say.
+
+    Raises
+    ------
+    UnreadableError
+        If the file is too large, or no notebook with cells.
+    """
+    cells, notes = _cells(path), []
+    by_id = {cell.id: cell for cell in unit.cells}
+    locked = {_plain(cell.stub) for cell in unit.cells if not cell.solution}
+    code = [
+        cell.source for cell in unit.cells if cell.kind == "code" and not cell.solution and not cell.grade
+    ]
+    words, seen = {}, set()
+    for cell in cells:
+        source = cell["source"]
+        known = by_id.get(cell["id"])
+        if known is not None and cell["id"] in seen:
+            notes.append(f"cell {cell['id']} stands there twice")
+        seen.add(cell["id"])
+        if cell["kind"] == "markdown":
+            if known is not None and known.manual:
+                words[known.id] = source
+        elif (
+            not (known is not None and not known.solution) and _plain(source) not in locked and source.strip()
+        ):
+            code.append(_without_magic(source))
+    missing = [
+        cell.id for cell in unit.cells if cell.solution and cell.kind == "code" and cell.id not in seen
+    ]
+    for lost in missing:
+        if any(_binds(source, by_id[lost].names) for source in code):
+            notes.append(f"cell {lost} lost its id and was found by what it defines")
+        else:
+            notes.append(f"cell {lost} is missing")
+    return Submission(code, words, notes)
+
+
+def _cells(path: Path) -> list[dict[str, str]]:
+    if path.is_symlink() or not path.is_file():
+        raise UnreadableError("it is no file")
+    if path.stat().st_size > LARGEST:
+        raise UnreadableError(f"it is larger than {LARGEST // 2**20} MB")
+    raw = path.read_bytes()
+    for encoding in ("utf-8-sig", "utf-16", "latin-1"):
+        try:
+            data = json.loads(raw.decode(encoding))
+            break
+        except (UnicodeError, ValueError, RecursionError):
+            continue
+    else:
+        raise UnreadableError("it is no notebook")
+    found = data.get("cells") if isinstance(data, dict) else None
+    if not isinstance(found, list):
+        raise UnreadableError("it is no notebook")
+    return [_cell(cell) for cell in found if isinstance(cell, dict)]
+
+
+def _cell(cell: dict) -> dict[str, str]:
+    source = cell.get("source", "")
+    text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+    metadata = cell.get("metadata")
+    marks = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    mark = marks.get("grade_id", "") if isinstance(marks, dict) else ""
+    kind = "markdown" if cell.get("cell_type") != "code" else "code"
+    return {"id": str(mark), "kind": kind, "source": text.replace("\r\n", "\n").replace("\r", "\n")}
+
+
+def _without_magic(source: str) -> str:
+    """The source with lines that only a notebook understands as comments."""
+    lines = source.split("\n")
+    return "\n".join(f"# {line}" if line.lstrip().startswith(("%", "!")) else line for line in lines)
+
+
+def _plain(source: str) -> str:
+    return "".join(source.split())
+
+
+def _binds(source: str, names: set[str]) -> bool:
+    try:
+        body = parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(getattr(node, "name", None) in names for node in body)

@@ -1,0 +1,206 @@
+"""Protects the course: what students get holds no answer, what comes back are plain values, grades are the same twice."""
+
+import csv
+import json
+import math
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from course import wire
+from course.build import build
+from course.grade import grade_all, main
+from course.sandbox import Sandbox, SubmissionError, isolates
+from course.unit import UNITS, load
+
+NAMES = sorted(folder.name for folder in UNITS.iterdir() if folder.is_dir())
+needs_isolation = pytest.mark.skipif(not isolates(), reason="this machine cannot make namespaces")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_students_notebook_holds_no_solution_and_no_hidden_test(name):
+    unit = load(name)
+    given = "\n".join(cell.source for cell in unit.student().cells)
+    for mark in ("BEGIN", "END", "SOLUTION", "HIDDEN", "SEED"):
+        assert f"### {mark}" not in given and f" {mark}" not in given
+    shown = {line.strip() for line in given.split("\n")}
+    secret = [
+        line.strip()
+        for cell in unit.cells
+        for line in cell.source.split("\n")
+        if cell.source != cell.stub and line not in cell.stub.split("\n") and len(line.strip()) > 12
+    ]
+    assert len(secret) > 30
+    assert [line for line in secret if line in shown] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_unit_is_whole(name):
+    unit = load(name)
+    nbformat.validate(unit.notebook)
+    ids = [cell.id for cell in unit.cells]
+    assert len(set(ids)) == len(ids) and not any(mark.startswith("plain") for mark in ids)
+    assert unit.points == 20
+    assert all(cell.names for cell in unit.cells if cell.solution and cell.kind == "code")
+    assert all("### BEGIN HIDDEN TESTS" in cell.source for cell in unit.cells if cell.tests)
+    for cell in unit.cells:
+        if cell.kind == "code":
+            compile(cell.stub, cell.id, "exec")
+
+
+def test_students_get_one_folder_and_teachers_the_other(tmp_path):
+    build(tmp_path)
+    for name in NAMES:
+        given = (tmp_path / "student" / f"{name}.ipynb").read_text()
+        kept = (tmp_path / "teacher" / f"{name}.ipynb").read_text()
+        assert "BEGIN SOLUTION" in kept and "BEGIN HIDDEN TESTS" in kept
+        assert "BEGIN SOLUTION" not in given and "BEGIN HIDDEN TESTS" not in given
+        assert (tmp_path / "teacher" / f"{name}.md").read_text().startswith(f"# {name}: 20 points")
+    assert sorted(path.stem for path in (tmp_path / "student").iterdir()) == NAMES
+
+
+@needs_isolation
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_solution_the_half_and_nothing_get_what_they_deserve(name, tmp_path):
+    unit = load(name)
+    half = unit.solved()
+    tests = [cell for cell in unit.cells if cell.tests]
+    solutions = [cell for cell in half.cells if cell.metadata.nbgrader.solution and cell.cell_type == "code"]
+    for cell in solutions[len(solutions) // 2 :]:
+        cell.source = "raise NotImplementedError"
+    for student, made in {"whole": unit.solved(), "half": half, "nothing": unit.student()}.items():
+        nbformat.write(made, tmp_path / f"{student}.ipynb")
+    totals = {}
+    for seed in (1, 2, 3):
+        grades = grade_all(
+            tmp_path, unit, tmp_path / f"out{seed}", seed=seed, jobs=2, weak=False, tell=lambda _: None
+        )
+        totals[seed] = {made.student: made.total for made in grades}
+    by_machine = sum(cell.points for cell in tests)
+    first = sum(cell.points for cell in tests[: len(solutions) // 2])
+    assert all(totals[seed] == {"whole": by_machine, "half": first, "nothing": 0.0} for seed in totals), (
+        totals
+    )
+
+
+@needs_isolation
+def test_a_second_run_gives_the_same_grades_and_an_interrupted_one_goes_on(tmp_path, monkeypatch):
+    unit, folder, out = load("auc"), tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for student in ("a", "=b"):
+        nbformat.write(unit.solved(), folder / f"{student}.ipynb")
+    arguments = [str(folder), "--unit", "auc", "--out", str(out)]
+    main(arguments)
+    first = (out / "grades.csv").read_bytes()
+    seed = json.loads((out / "run.json").read_text())["seed"]
+    monkeypatch.setattr("course.grade.grade", lambda *_, **__: pytest.fail("graded again"))
+    main(arguments)
+    assert (out / "grades.csv").read_bytes() == first
+    assert json.loads((out / "run.json").read_text())["seed"] == seed
+    rows = list(csv.reader((out / "grades.csv").open()))
+    assert [row[0] for row in rows] == ["student", "'=b", "a"], "a name is no formula"
+    assert {row[-3] for row in rows[1:]} == {"18.0"} and {row[-1] for row in rows[1:]} == {"1"}
+    scope = json.loads((out / "gradescope" / "a.json").read_text())
+    assert scope["score"] == 18 and sum(test["max_score"] for test in scope["tests"]) == 18
+    assert "18 of 20 points" in (out / "feedback" / "a.html").read_text()
+
+
+@needs_isolation
+def test_feedback_does_not_tell_hidden_inputs(tmp_path):
+    unit = load("auc")
+    made = unit.student()
+    for cell in made.cells:
+        if cell.metadata.nbgrader.grade_id == "auc":
+            cell.source = "def auc(s, l):\n    if len(s) > 3: raise ValueError(repr((s, l)))\n    return {2: 1, 3: 0.75}[len(s)]"
+        if cell.metadata.nbgrader.grade_id == "loss":
+            cell.source = "def mw_loss(pos, neg, tau): return 0.0"
+    nbformat.write(made, tmp_path / "a.ipynb")
+    (grades,) = grade_all(tmp_path, unit, tmp_path / "out", seed=5, jobs=1, weak=False, tell=lambda _: None)
+    said = {part.id: part.message for part in grades.parts}
+    assert said["loss-checks"] == "a pair of equals costs log 2", "a visible check says what it wants"
+    assert said["fast-checks"] == "NotImplementedError"
+    assert said["auc-checks"] == "a hidden check of this part got no answer", "an error could tell the input"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        7,
+        -0.0,
+        "text",
+        [1, [2.5, None]],
+        (1, "a"),
+        {"a": (1, 2), "tuple": [3]},
+        math.inf,
+        10**40,
+    ],
+)
+def test_plain_values_pass_as_they_are(value):
+    back = wire.unpack(json.loads(json.dumps(wire.pack(value))))
+    assert back == value and type(back) is type(value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 4), (2, 3)])
+def test_arrays_and_tensors_pass_as_they_are(dtype, shape):
+    array = np.arange(math.prod(shape)).reshape(shape).astype(dtype)
+    for value in (array, torch.from_numpy(array), array.T):
+        back = wire.unpack(json.loads(json.dumps(wire.pack(value))))
+        assert type(back) is type(value) and back.dtype == value.dtype and back.shape == value.shape
+        assert (back == value).all()
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1: 2}, {1, 2}, b"bytes", 1j, np.array([object()]), np.array(["a"]), lambda: 0]
+)
+def test_nothing_else_passes(value):
+    with pytest.raises(wire.WireError, match="cannot be handed over"):
+        wire.pack(value)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"array": ["<f8", [2], "AAAA"]},
+        {"array": ["O", [1], "AAAAAAAAAAA="]},
+        {"array": ["<f8", [-1], ""]},
+        {"array": 3},
+        {"tuple": 3},
+        {"other": 1},
+        {"a": 1, "b": 2},
+        {"array": ["<f8", ["x"], ""]},
+    ],
+)
+def test_what_nobody_packed_is_refused(plain):
+    with pytest.raises(wire.WireError):
+        wire.unpack(plain)
+
+
+@needs_isolation
+def test_a_sandbox_calls_functions_and_says_what_is_wrong():
+    cells = ["def double(x, *, times=1): return x * 2 * times", "1 / 0", "constant = 3"]
+    with Sandbox(cells, seconds=30) as sandbox:
+        assert sandbox.problems == ["", "ZeroDivisionError: division by zero", ""]
+        assert sandbox.call("double", 2, times=3) == 12 and sandbox.get("constant") == 3
+        np.testing.assert_array_equal(sandbox.call("double", np.arange(3.0)), [0, 2, 4])
+        with pytest.raises(SubmissionError, match="half is not defined"):
+            sandbox.call("half", 1)
+        with pytest.raises(SubmissionError, match="TypeError"):
+            sandbox.call("double")
+
+
+def test_where_nothing_can_be_isolated_the_grader_refuses(monkeypatch):
+    monkeypatch.setattr("course.sandbox.isolates", lambda: False)
+    with pytest.raises(RuntimeError, match="cannot isolate"):
+        Sandbox(["x = 1"])
+    with Sandbox(["x = 1"], weak=True, seconds=30) as sandbox:
+        assert sandbox.get("x") == 1
+
+
+def test_an_unknown_unit_is_named():
+    with pytest.raises(FileNotFoundError, match="no unit 'nowhere'; there are: auc"):
+        load("nowhere")
