@@ -11,7 +11,7 @@ OVERRIDES = {
     "STEPS": 4,
     "DRAWS": range(2),
     "PILOTS": range(1000, 1001),
-    "RATES": {"colours": (1e-3, 1e-2)},
+    "RATES": dict.fromkeys(("colours", "offices", "rotations"), (1e-3, 1e-2)),
 }
 
 
