@@ -29,6 +29,7 @@ PATHS = {
             "pass-at-n",
             "qalign",
             "deqa-score",
+            "ts-guessing",
             "lebed",
         ),
     ),
