@@ -1,8 +1,8 @@
 """A submission's process: in an empty folder, without network, seeing neither the course nor the other submissions.
 
 On Linux, with ``unshare`` and ``setpriv`` (util-linux), the process gets namespaces of its own: no network; its own processes,
-all of which end with it; every file system read-only but for a small folder in memory; empty folders in the place of what
-it must not see; no capabilities. Where that is not possible, ``Sandbox`` refuses, unless it is told to do without; limits
+all of which end with it; of the disk only the system's programs and Python, read-only, and a small folder in memory; no
+sockets, no home, nothing else of the machine; no capabilities. Where that is not possible, ``Sandbox`` refuses, unless it is told to do without; limits
 on time, memory, processes and files hold anyway.
 """
 
@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +32,7 @@ LIMITS = {
     "RLIMIT_CORE": 0,
 }
 PROCESSES = 32
+PATIENCE = 5  # times the seconds for the cells
 SPACES = (
     "--user",
     "--map-root-user",
@@ -43,18 +45,33 @@ SPACES = (
     "--kill-child",
     "--mount-proc",
 )
+SYSTEM = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store"),
+    *("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/sys/devices/system/cpu"),
+    *("/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"),
+)
 POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
 SETUP = """
 root=$1 work=$2; shift 2
-mount --rbind / "$root" || exit 91
-awk '{print $5}' /proc/self/mountinfo | while read -r point; do
-  case "$point" in "$root" | "$root"/*) mount -o remount,bind,ro "$point" ;; esac
+mount -t tmpfs -o size=1m,mode=755 none "$root" || exit 91
+mkdir -p "$root/proc" "$root$work"
+while [ "$1" != -- ]; do
+  if [ -d "$1" ]; then mkdir -p "$root$1"; else mkdir -p "$root${1%/*}"; : >"$root$1"; fi
+  mount --rbind "$1" "$root$1" || exit 92
+  shift
 done
-mount -t proc proc "$root/proc" || exit 92
-mount -t tmpfs -o size=64m none "$root$work" || exit 93
-while [ "$1" != -- ]; do mount -t tmpfs -o ro,size=4k none "$root$1" || exit 94; shift; done
 shift
-touch "$root$work/.." 2>/dev/null && exit 95
+awk '{sub(/^rw/, "ro", $6); gsub(/\\\\040/, " ", $5); print $6, $5}' /proc/self/mountinfo | while read -r options point; do
+  case "$point" in "$root" | "$root"/*) mount -o "remount,bind,$options" "$point" || exit 1 ;; esac
+done || exit 93
+mount -t proc proc "$root/proc" || exit 94
+mount -t tmpfs -o size=64m none "$root$work" || exit 95
+while [ "$1" != -- ]; do
+  [ ! -d "$root$1" ] || mount -t tmpfs -o ro,size=4k none "$root$1" || exit 96
+  shift
+done
+shift
+touch "$root/x" 2>/dev/null && exit 97
 exec chroot "$root" env -C "$work" "$@"
 """
 
@@ -82,6 +99,21 @@ def user() -> tuple[str, ...]:
     return AS_NOBODY if able else ()
 
 
+@functools.cache
+def software() -> tuple[Path, ...]:
+    """What a process may read: the system's programs, this Python, and where the libraries lie that it has loaded."""
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+        loaded = {Path(line.rstrip("\n").split(maxsplit=5)[5]).parent for line in file if ".so" in line}
+    pythons = {Path(name) for name in (sys.prefix, sys.base_prefix)}
+    return tuple(sorted({*map(Path, SYSTEM), *loaded, *pythons, *(path.resolve() for path in pythons)}))
+
+
+def _outermost(paths: Sequence[Path]) -> list[str]:
+    """Those that exist, but for what lies in another."""
+    found = [path for path in paths if path.exists()]
+    return [str(path) for path in found if not set(path.parents) & set(found)]
+
+
 def _works(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
@@ -95,13 +127,13 @@ class Sandbox:
     ----------
     cells : sequence of str
     hidden : sequence of Path, optional
-        Folders that the process sees empty: submissions, the teacher's files.
+        Folders that it must not see even where they lie among the system's programs: submissions, the teacher's files.
     weak : bool, optional
         Also run where namespaces cannot be made.
     library : bool, optional
         Let the process import ``corelib``.
     seconds : float, optional
-        For the cells, and for each answer a sixth of it.
+        For the cells, and for each answer a sixth of it; for all together five times as much.
 
     Raises
     ------
@@ -125,6 +157,8 @@ class Sandbox:
                 "this machine cannot isolate submissions (see the teacher's page); --weak does without"
             )
         self._cells, self._seconds = list(cells), seconds
+        self._patience = PATIENCE * seconds
+        self._library = library
         self._hidden = [ROOT / "course", *hidden, *(() if library else (LIBRARY,))]
         self._process: subprocess.Popen | None = None
         self.problems: list[str] = []
@@ -172,13 +206,13 @@ class Sandbox:
         if not isinstance(said, list):
             self.close()
             raise SubmissionError("the submission's process says what it should not")
-        self.problems = [str(problem) for problem in said]
+        self.problems = [_told(problem) for problem in said[: len(self._cells)]]
 
     def _start(self) -> subprocess.Popen:
         inside = [sys.executable, "-P", "-B", "-m", "course.inside"]
         seen = Path(self._folder.name, "lib")
         (seen / "course").mkdir(parents=True)
-        for name in ("__init__.py", "wire.py", "inside.py"):
+        for name in ("__init__.py", "wire.py", "magics.py", "inside.py"):
             shutil.copy(ROOT / "course" / name, seen / "course" / name)
         work, root = Path(self._folder.name, "work"), Path(self._folder.name, "root")
         work.mkdir()
@@ -188,10 +222,10 @@ class Sandbox:
                 os.chown(path, NOBODY, NOBODY)
         command = [*user(), *inside]
         if isolates():
-            folders = [folder for folder in self._hidden if folder.exists()]
-            hide = [str(folder) for folder in folders if not set(folder.parents) & set(folders)]
+            shown = _outermost((*software(), seen, *((LIBRARY,) if self._library else ())))
             command = [
                 *user(),
+                *("setpriv", "--pdeathsig=KILL"),
                 "unshare",
                 *SPACES,
                 "sh",
@@ -200,14 +234,16 @@ class Sandbox:
                 "sh",
                 str(root),
                 str(work),
-                *hide,
+                *shown,
+                "--",
+                *_outermost(self._hidden),
                 "--",
                 *POWERLESS,
                 *inside,
             ]
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "PYTHONPATH": str(seen),
+            "PYTHONPATH": os.pathsep.join([str(seen), *((str(LIBRARY.parent),) if self._library else ())]),
             "HOME": str(work),
             "TMPDIR": str(work),
             "LANG": "C.UTF-8",
@@ -225,8 +261,9 @@ class Sandbox:
 
     def _ask(self, message: dict, seconds: float) -> dict:
         """What the process answers. One that fails to is ended: what it says later would be taken for the next answer."""
+        begun, seconds = time.monotonic(), min(seconds, self._patience)
         try:
-            wire.send(self._process.stdin.fileno(), message)
+            wire.send(self._process.stdin.fileno(), message, seconds)
             return wire.receive(self._process.stdout.fileno(), seconds)
         except (EOFError, BrokenPipeError) as error:
             self.close()
@@ -237,14 +274,23 @@ class Sandbox:
         except BaseException:
             self.close()
             raise
+        finally:
+            self._patience -= time.monotonic() - begun
 
     def _value(self, message: dict) -> Any:
+        if self._patience <= 0:
+            raise SubmissionError("all the time is used up")
         if self._process is None:
             self._open()
         said = self._ask(message, self._seconds / 6)
         if "value" not in said:
-            raise SubmissionError(str(said.get("problem", "no value")))
+            raise SubmissionError(_told(said.get("problem", "no value")))
         try:
             return wire.unpack(said["value"])
         except wire.WireError as error:
             raise SubmissionError(str(error)) from error
+
+
+def _told(text: object) -> str:
+    """What a process says of itself, as short as it should be and fit for a file."""
+    return str(text)[:500].encode("utf-8", "replace").decode()

@@ -17,6 +17,7 @@ SOLUTION = re.compile(
 HIDDEN = re.compile(
     r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS\n?", re.MULTILINE | re.DOTALL
 )
+HEADING = re.compile(r"## (.*?)(?: \(\d+ points?\))?$", re.MULTILINE)
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()\n"
 YOUR_WORDS = "YOUR ANSWER HERE"
 
@@ -29,13 +30,6 @@ def parse(source: str) -> ast.Module:
     """The syntax tree of a cell, safe among threads."""
     with ONE_AT_A_TIME:
         return ast.parse(source)
-
-
-def python(source: str) -> str:
-    """The source with lines that only a notebook understands as comments."""
-    return "\n".join(
-        f"# {line}" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n")
-    )
 
 
 @dataclass(frozen=True)
@@ -111,6 +105,16 @@ class Unit:
     def title(self) -> str:
         """The heading of the notebook."""
         return self.cells[0].source.partition("\n")[0].removeprefix("# ")
+
+    @cached_property
+    def headings(self) -> dict[str, str]:
+        """The heading under which each cell stands, without the points."""
+        found, heading = {}, self.title
+        for cell in self.cells:
+            if cell.kind == "markdown" and (match := HEADING.match(cell.source)):
+                heading = match[1]
+            found[cell.id] = heading
+        return found
 
     @property
     def chapter(self) -> str:

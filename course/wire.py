@@ -7,6 +7,7 @@ import base64
 import json
 import math
 import os
+import re
 import select
 import time
 from typing import Any
@@ -79,37 +80,46 @@ def unpack(plain: Any, depth: int = 0) -> Any:
             return array
         import torch
 
-        return torch.from_numpy(array)
+        try:
+            return torch.from_numpy(array)
+        except (TypeError, ValueError) as error:
+            raise WireError("a tensor that nobody packed") from error
     raise WireError("a value that nobody packed")
 
 
 def _array(inner: Any) -> np.ndarray:
     try:
         name, shape, data = inner
+        if not re.fullmatch(r"[<>|]?[biuf]\d{1,2}", name):
+            raise ValueError("no name of numbers")
         dtype = np.dtype(name)
         raw = base64.b64decode(data, validate=True)
         sizes = [int(size) for size in shape]
-    except (TypeError, ValueError) as error:
+        if min(sizes, default=0) < 0 or math.prod(sizes) * dtype.itemsize != len(raw):
+            raise WireError("an array whose parts do not agree")
+        return np.frombuffer(raw, dtype).reshape(sizes).copy()
+    except (TypeError, ValueError, OverflowError) as error:
         raise WireError("an array that nobody packed") from error
-    if dtype.kind not in KINDS or min(sizes, default=0) < 0 or math.prod(sizes) * dtype.itemsize != len(raw):
-        raise WireError("an array whose parts do not agree")
-    return np.frombuffer(raw, dtype).reshape(sizes).copy()
 
 
-def send(descriptor: int, message: dict) -> None:
-    """Write a frame.
+def send(descriptor: int, message: dict, seconds: float | None = None) -> None:
+    """Write a frame; None waits for ever until it is taken.
 
     Raises
     ------
     WireError
-        If nobody would read it, because it is too long.
+        If nobody would read it, because it is too long, or it is not taken in time.
     """
     text = json.dumps(message).encode()
     if len(text) > LONGEST:
         raise WireError(f"more than {LONGEST // 2**20} MB in one message")
-    data = len(text).to_bytes(8, "big") + text
+    data = memoryview(len(text).to_bytes(8, "big") + text)
+    until = None if seconds is None else time.monotonic() + seconds
     while data:
-        data = data[os.write(descriptor, data) :]
+        left = None if until is None else max(0.0, until - time.monotonic())
+        if not select.select([], [descriptor], [], left)[1]:
+            raise WireError("a question that is not taken in time")
+        data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
 
 
 def receive(descriptor: int, seconds: float | None = None) -> dict:

@@ -18,9 +18,10 @@ from course import wire
 from course.assignments import students, teachers
 from course.build import lectures
 from course.grade import grade_all, main
+from course.magics import python
 from course.sandbox import Sandbox, SubmissionError, isolates
 from course.slides import speech
-from course.unit import every, load, python
+from course.unit import every, load
 
 NAMES = every()
 PICTURE = MSO_SHAPE_TYPE.PICTURE
