@@ -14,6 +14,11 @@ from tools.entries import Entry, collect, guides
 from tools.ledger import ledger, markdown, self_tests, trust
 from tools.pages import main
 
+CONFIG = """
+html: {baseurl: "https://example.org/"}
+repository: {url: "https://github.com/x/y", branch: colab}
+launch_buttons: {colab_url: "https://colab.example.org"}
+"""
 GREEN = ROOT / "tests" / "fixtures" / "book" / "pairs" / "green.ipynb"
 
 
@@ -230,7 +235,7 @@ def book(tmp_path):
         notebook.cells = [nbformat.v4.new_markdown_cell(f"# Chapter {path.stem}"), cell]
         nbformat.write(notebook, path)
     (folder / "pairs" / "index.md").write_text("# All pairs\n\nText.\n")
-    (tmp_path / "_config.yml").write_text("html:\n  baseurl: https://example.org/\n")
+    (tmp_path / "_config.yml").write_text(CONFIG)
     (tmp_path / "_toc.yml").write_text(
         "root: book/intro\nparts:\n  - file: book/pairs/b\n  - file: book/pairs/a.ipynb\n"
     )
