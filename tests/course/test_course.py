@@ -62,6 +62,7 @@ def test_a_unit_is_whole(name):
     assert f"{unit.minutes} minutes, 20 points" in unit.cells[0].source
     assert f"book/{unit.chapter}.html" in unit.cells[0].source
     assert unit.teaches and not unit.teaches.endswith(".")
+    assert "\nSEED = 1  #" in next(cell.source for cell in unit.cells if cell.given), "nbgrader draws none"
     assert ("`corelib` is not there" in unit.cells[0].source) != unit.library
 
 
