@@ -32,7 +32,7 @@ def syllabus(entries: list[Entry]) -> str:
         lines += [
             f"{number}. **{week['week']}.** Read {links} ({minutes} minutes); do `{unit.name}`, {_called(unit)} ({unit.minutes} minutes).",
             "",
-            f"   *{week['ask']}*",
+            f"{' ' * len(f'{number}. ')}*{week['ask']}*",
             "",
         ]
     return "\n".join([*lines, ""])

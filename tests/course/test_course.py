@@ -276,6 +276,19 @@ def test_a_sandbox_calls_functions_and_says_what_is_wrong():
 
 
 @needs_isolation
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_unit_decides_whether_the_library_is_there(allowed):
+    cells = ["def auc(s, l):\n    from corelib.metrics import roc_auc\n    return float(roc_auc(s, l))"]
+    with Sandbox(cells, library=allowed, seconds=60) as sandbox:
+        asked = np.array([0.5, 0.5, 0.1]), np.array([1, 0, 0])
+        if allowed:
+            assert sandbox.call("auc", *asked) == 0.75
+        else:
+            with pytest.raises(SubmissionError, match="ModuleNotFoundError"):
+                sandbox.call("auc", *asked)
+
+
+@needs_isolation
 def test_a_late_answer_is_not_taken_for_the_next_one():
     cells = [
         "import os, time\ndef slow(x): time.sleep(2); return 'late'\ndef end(): os._exit(0)\ndef same(x): return x"
