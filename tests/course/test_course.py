@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+import yaml
 from pptx import Presentation
 from pptx.enum.shapes import MSO_SHAPE_TYPE
 
@@ -64,6 +65,15 @@ def test_a_unit_is_whole(name):
     assert unit.teaches and not unit.teaches.endswith(".")
     assert "\nSEED = 1  #" in next(cell.source for cell in unit.cells if cell.given), "nbgrader draws none"
     assert ("`corelib` is not there" in unit.cells[0].source) != unit.library
+
+
+def test_the_syllabus_has_every_unit_once_beside_the_chapter_that_it_needs():
+    weeks = yaml.safe_load((BOOK.parent / "course" / "syllabus.yml").read_text(encoding="utf-8"))
+    assert sorted(week["unit"] for week in weeks) == NAMES and len(weeks) == 12
+    for week in weeks:
+        assert load(week["unit"]).chapter in week["read"] and week["ask"].endswith((".", "?"))
+        assert all((BOOK / f"{name}.ipynb").exists() for name in week["read"])
+    assert len({load(name).chapter.partition("/")[0] for name in NAMES}) == 7, "every part has a unit"
 
 
 def test_students_get_one_folder_and_teachers_the_other(tmp_path):
