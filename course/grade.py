@@ -8,10 +8,8 @@ in the output folder: a second run gives the same grades, and an interrupted one
 import argparse
 import ast
 import contextlib
-import csv
 import fcntl
 import hashlib
-import html
 import json
 import os
 import secrets
@@ -19,7 +17,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,36 +25,14 @@ from tqdm import tqdm
 
 from course import unit as units
 from course.magics import python
+from course.report import write
+from course.result import Grade, Part
 from course.sandbox import Sandbox, SubmissionError, isolates
 from course.submission import UnreadableError, content, read
 from course.unit import HIDDEN, ONE_AT_A_TIME, Cell, Unit, parse
 
 MOST_NOTES = 20
 STUMBLED = "not graded, grade again"
-
-
-@dataclass
-class Part:
-    """What one cell of tests gave."""
-
-    id: str
-    points: float
-    most: float
-    message: str
-
-
-@dataclass
-class Grade:
-    """All parts of one student."""
-
-    student: str
-    parts: list[Part]
-    manual: dict[str, str]
-    notes: list[str]
-
-    @property
-    def total(self) -> float:
-        return sum(part.points for part in self.parts)
 
 
 def grade(
@@ -84,32 +60,39 @@ def grade(
 
 
 def _part(cell: Cell, unit: Unit, sandbox: Sandbox, seed: int) -> Part:
-    names = {name: _Asked(sandbox, name) for other in unit.cells for name in other.names}
     known: dict = {"__name__": "tests"}
     for other in unit.cells:
         if other.given:
             exec(compile(python(other.source), other.id, "exec"), known)  # noqa: S102  the unit's own cells
-    known |= {"SEED": seed} | {
-        name: asked if _called(name, cell) else asked.value()
-        for name, asked in names.items()
-        if _named(name, cell)
-    }
-    for source, told in ((cell.stub, True), (_whole(cell), False)):
-        try:
+    known |= {"SEED": seed} | _asked(cell, unit, sandbox)
+    points, hidden = 0.0, False
+    try:
+        for source, hidden in ((cell.stub, False), (_whole(cell), True)):
             points = _run(source, known, cell.points)
-        except AssertionError as error:
-            return Part(
-                cell.id, 0.0, cell.points, str(error) if told else "a hidden check of this part failed"
-            )
-        except SubmissionError as error:
-            return Part(
-                cell.id, 0.0, cell.points, str(error) if told else "a hidden check of this part got no answer"
-            )
-        except Exception as error:  # noqa: BLE001  values of any kind may come back
-            return Part(
-                cell.id, 0.0, cell.points, f"what came back could not be used ({type(error).__name__})"
-            )
+    except Exception as error:  # noqa: BLE001  values of any kind may come back
+        return Part(cell.id, 0.0, cell.points, _why(error, hidden=hidden))
     return Part(cell.id, min(max(0.0, points), cell.points), cell.points, "")
+
+
+def _why(error: Exception, *, hidden: bool) -> str:
+    """What a student is told; of a hidden check only that it failed, as an error could tell the input."""
+    if isinstance(error, AssertionError):
+        return "a hidden check of this part failed" if hidden else str(error)
+    if isinstance(error, SubmissionError):
+        return "a hidden check of this part got no answer" if hidden else str(error)
+    return f"what came back could not be used ({type(error).__name__})"
+
+
+def _asked(cell: Cell, unit: Unit, sandbox: Sandbox) -> dict:
+    """The submission's names that a cell of tests mentions: what it calls as a call through the pipe, the rest as values."""
+    nodes = list(ast.walk(parse(cell.source)))
+    mentioned = {node.id for node in nodes if isinstance(node, ast.Name)}
+    called = {
+        node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    bound = set().union(*(other.names for other in unit.cells))
+    names = {name: _Asked(sandbox, name) for name in sorted(bound & mentioned)}
+    return {name: asked if name in called else asked.value() for name, asked in names.items()}
 
 
 class _Asked:
@@ -126,15 +109,6 @@ class _Asked:
             return self._sandbox.get(self._name)
         except SubmissionError:
             return None
-
-
-def _named(name: str, cell: Cell) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(parse(cell.source)))
-
-
-def _called(name: str, cell: Cell) -> bool:
-    calls = (node.func for node in ast.walk(parse(cell.source)) if isinstance(node, ast.Call))
-    return any(isinstance(function, ast.Name) and function.id == name for function in calls)
 
 
 def _whole(cell: Cell) -> str:
@@ -189,34 +163,38 @@ def grade_all(
         with Sandbox(["import numpy"], weak=weak) as sandbox:
             if sandbox.problems != [""]:
                 raise RuntimeError(f"nothing can be graded here: {sandbox.problems[0]}")
-        return _grade_all(folder, unit, out, seed=seed, jobs=jobs, weak=weak, progress=progress)
+        seed = _seed(out / "run.json", unit, seed)
+        hidden = (folder.resolve(), out.resolve(), unit.folder)
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".ipynb")
+        one = _grader(unit, out, seed, hidden, weak=weak)
+        with ThreadPoolExecutor(jobs) as pool:
+            grades = list(progress(pool.map(one, paths), total=len(paths), unit=" submissions"))
+        write(grades, unit, out)
+        return grades
 
 
-def _grade_all(
-    folder: Path,
-    unit: Unit,
-    out: Path,
-    *,
-    seed: int | None,
-    jobs: int,
-    weak: bool,
-    progress: Callable[..., Iterable[Grade]],
-) -> list[Grade]:
-    kept = out / "run.json"
+def _seed(kept: Path, unit: Unit, seed: int | None) -> int:
+    """The seed of this folder's grades, kept there."""
     before = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     if before.get("unit", unit.name) != unit.name:
-        raise RuntimeError(f"{out} holds the grades of {before['unit']}: name another folder")
+        raise RuntimeError(f"{kept.parent} holds the grades of {before['unit']}: name another folder")
     seed = before.get("seed", secrets.randbits(32)) if seed is None else seed
     _keep(kept, {"unit": unit.name, "seed": seed, "isolated": isolates()})
-    hidden = (folder.resolve(), out.resolve(), unit.folder)
-    paths = sorted(path for path in folder.iterdir() if path.suffix == ".ipynb")
+    return seed
+
+
+def _grader(
+    unit: Unit, out: Path, seed: int, hidden: tuple[Path, ...], *, weak: bool
+) -> Callable[[Path], Grade]:
+    """Grades a submission, unless its grade is kept."""
+    task = repr((seed, unit.notebook)).encode()
 
     def one(path: Path) -> Grade:
         try:
             raw = content(path)
         except UnreadableError as error:
             raw = str(error).encode()
-        mark = hashlib.sha256(raw + repr((seed, unit.notebook)).encode()).hexdigest()
+        mark = hashlib.sha256(raw + task).hexdigest()
         done = out / "parts" / f"{path.stem}.json"
         if made := _made(done, mark):
             return made
@@ -228,10 +206,7 @@ def _grade_all(
         _keep(done, {"mark": mark, "grade": asdict(made)})
         return made
 
-    with ThreadPoolExecutor(jobs) as pool:
-        grades = list(progress(pool.map(one, paths), total=len(paths), unit=" submissions"))
-    write(grades, unit, out)
-    return grades
+    return one
 
 
 @contextlib.contextmanager
@@ -269,81 +244,6 @@ def _none(path: Path, unit: Unit, why: str) -> Grade:
     """The grade of what could not be run."""
     parts = [Part(cell.id, 0.0, cell.points, "not run") for cell in unit.cells if cell.tests]
     return Grade(path.stem, parts, {}, [why])
-
-
-def write(grades: list[Grade], unit: Unit, out: Path) -> None:
-    """The tables of all, and for each student a page and Gradescope's JSON."""
-    for name, rows in tables(grades, unit).items():
-        with (out / name).open("w", newline="", encoding="utf-8", errors="replace") as file:
-            csv.writer(file).writerows([[_cell_text(value) for value in row] for row in rows])
-    for folder in ("feedback", "gradescope"):
-        (out / folder).mkdir(exist_ok=True)
-    for made in grades:
-        rows = "".join(
-            f"<tr><td>{html.escape(unit.headings[part.id])}</td><td>{part.points:g} of {part.most:g}</td>"
-            f"<td>{html.escape(_said(part))}</td></tr>"
-            for part in made.parts
-        )
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in made.notes)
-        words = sum(cell.points for cell in unit.cells if cell.manual)
-        more = (
-            f" {words:g} of the {unit.points:g} are for answers in words, which a person reads."
-            if words
-            else ""
-        )
-        page = (
-            f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(unit.title)}</title>{STYLE}"
-            f"<h1>{html.escape(unit.title)}</h1><p>{html.escape(made.student)}</p>"
-            f"<p>{made.total:g} of {unit.points:g} points.{more}</p><table>{rows}</table><ul>{notes}</ul>"
-        )
-        (out / "feedback" / f"{made.student}.html").write_text(page, encoding="utf-8", errors="replace")
-        tests_json = [
-            {
-                "name": unit.headings[part.id],
-                "score": part.points,
-                "max_score": part.most,
-                "output": _said(part),
-            }
-            for part in made.parts
-        ]
-        scope = {"score": made.total, "tests": tests_json, "output": "\n".join(made.notes)}
-        (out / "gradescope" / f"{made.student}.json").write_text(json.dumps(scope), encoding="utf-8")
-
-
-def _said(part: Part) -> str:
-    """What a student reads about a part."""
-    if part.message or part.points == 0:
-        return part.message or "no hidden check passes"
-    return "all checks pass" if part.points == part.most else "some hidden checks fail"
-
-
-def tables(grades: list[Grade], unit: Unit) -> dict[str, list[list]]:
-    """Rows by the name of their file: every part, and what Canvas and Moodle import; a student is the name of the file."""
-    tests = [cell.id for cell in unit.cells if cell.tests]
-    parts = [["student", *tests, "total", "most", "to be read by a person"]]
-    canvas = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", unit.title]]
-    canvas.append(["    Points Possible", "", "", "", "", unit.points])
-    moodle = [["username", unit.title, f"{unit.title} (feedback)"]]
-    for made in grades:
-        points = {part.id: part.points for part in made.parts}
-        parts.append(
-            [made.student, *(points[name] for name in tests), made.total, unit.points, len(made.manual)]
-        )
-        canvas.append([made.student, "", "", made.student, "", made.total])
-        said = [f"{part.id}: {part.points:g} of {part.most:g}" for part in made.parts]
-        moodle.append([made.student, made.total, "; ".join(said)])
-    return {"grades.csv": parts, "canvas.csv": canvas, "moodle.csv": moodle}
-
-
-STYLE = (
-    "<meta name=viewport content='width=device-width'><style>body{font:1rem/1.5 sans-serif;max-width:45rem;margin:2rem auto;"
-    "padding:0 1rem}td{padding:.3rem 1rem .3rem 0;vertical-align:top;overflow-wrap:anywhere}td:nth-child(2){white-space:nowrap}</style>"
-)
-
-
-def _cell_text(value: object) -> object:
-    """The value as a spreadsheet shows it and does not compute it."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n") else value
 
 
 def main(arguments: list[str] | None = None) -> int:
