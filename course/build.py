@@ -11,11 +11,10 @@ import sys
 import zipfile
 from pathlib import Path
 
-import yaml
-
 from course.assignments import students, teachers
 from course.slides import LICENCE, Figure, figures, slides
 from tools.entries import Entry, collect
+from tools.settings import address
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,11 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def lectures(out: Path, book: Path) -> None:
     """Slides of every chapter, and the figures of all."""
     (out / "slides").mkdir(parents=True, exist_ok=True)
-    address = yaml.safe_load((book.parent / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+    published = address(book.parent)
     shown = [(entry, figures(book / entry.page)) for entry in collect(book)]
     for number, (entry, found) in enumerate(shown, 1):
         name = f"{number:02}-{entry.slug}.pptx"
-        (out / "slides" / name).write_bytes(slides(entry, found, address))
+        (out / "slides" / name).write_bytes(slides(entry, found, published))
     with zipfile.ZipFile(out / "figures.zip", "w") as file:
         _collect(shown, file)
 

@@ -12,10 +12,11 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
 import nbformat
-import yaml
 from nbformat import NotebookNode
 from pybtex.database import Entry as Source
 from pybtex.database import parse_file
+
+from tools.settings import address
 
 ROOT = Path(__file__).resolve().parent.parent
 CITATION = re.compile(r"\{cite(?::(\w))?\}`([^`]+)`")
@@ -124,13 +125,13 @@ def main(arguments: list[str] | None = None) -> int:
         "out", type=Path, help="folder in which the renderings are written, as book/<part>/<name>.ipynb"
     )
     out = parser.parse_args(arguments).out
-    address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+    published = address(ROOT)
     sources = parse_file(ROOT / "book" / "references.bib").entries
     for path in sorted((ROOT / "book").rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts:
             continue
         page = path.relative_to(ROOT).as_posix()
-        made = render(nbformat.read(path, as_version=4), page, address, sources)
+        made = render(nbformat.read(path, as_version=4), page, published, sources)
         (out / page).parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(made, out / page)
     return 0

@@ -9,8 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-import yaml
-
 from tools.course import downloads, syllabus, units
 from tools.entries import collect, contents, guides
 from tools.feed import dates, feed
@@ -18,12 +16,13 @@ from tools.front import cards, citations, outcomes, thumbnail
 from tools.ledger import ledger, self_tests
 from tools.map import drawing, paths
 from tools.search import scorer
+from tools.settings import address, settings
 from tools.usage import usage
 
 
 def pages(book: Path) -> dict[str, bytes]:
     """All pages, pictures and data, by their place in the book."""
-    chapters, others, address = collect(book), guides(book), _published_at(book)
+    chapters, others, published = collect(book), guides(book), address(book.parent)
     texts = {
         "ledger.md": ledger(chapters),
         "self-tests.md": self_tests([*chapters, *others]),
@@ -32,12 +31,12 @@ def pages(book: Path) -> dict[str, bytes]:
         "_made/chapters.md": cards(chapters, teasers=False),
         "_made/map.html": drawing(chapters),
         "_made/paths.md": paths(chapters),
-        "_made/citations.md": citations(chapters, address),
+        "_made/citations.md": citations(chapters, published),
         "_made/units.md": units(),
         "_made/syllabus.md": syllabus(chapters),
-        "_made/downloads.md": downloads(_on_colab(book)),
-        "_made/sitemap.xml": sitemap(contents(book), address),
-        "_made/feed.xml": feed(chapters, address, dates(book)),
+        "_made/downloads.md": downloads(_on_colab(book.parent)),
+        "_made/sitemap.xml": sitemap(contents(book), published),
+        "_made/feed.xml": feed(chapters, published, dates(book)),
         "_made/scorer.js": scorer(chapters),
         "_made/usage.json": json.dumps(usage([*chapters, *others]), ensure_ascii=False, indent=1),
     }
@@ -57,21 +56,12 @@ def sitemap(names: list[str], address: str) -> str:
     return "\n".join([head, *lines, "</urlset>", ""])
 
 
-def _published_at(book: Path) -> str:
-    """The address in the book's settings."""
-    return _settings(book)["html"]["baseurl"]
-
-
-def _on_colab(book: Path) -> str:
+def _on_colab(root: Path) -> str:
     """Where Colab opens a student's notebook."""
-    settings = _settings(book)
-    repository, branch = settings["repository"]["url"], settings["repository"]["branch"]
-    colab = settings["launch_buttons"]["colab_url"]
+    said = settings(root)
+    repository, branch = said["repository"]["url"], said["repository"]["branch"]
+    colab = said["launch_buttons"]["colab_url"]
     return f"{colab}/github/{repository.removeprefix('https://github.com/')}/blob/{branch}/course"
-
-
-def _settings(book: Path) -> dict:
-    return yaml.safe_load((book.parent / "_config.yml").read_text(encoding="utf-8"))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from pypdf import PdfReader, PdfWriter
 
 from tools.browser import MATHS_IS_DONE, executable
 from tools.entries import contents
+from tools.settings import address
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="the PDF")
     parser.add_argument("pages", nargs="*", help="only these pages, as book/pairs/mw-loss")
     given = parser.parse_args(arguments)
-    address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+    published = address(ROOT)
     depths = chapters()
     wanted = [name for name in contents(ROOT / "book") if not given.pages or name in given.pages]
     book, above = PdfWriter(), {}
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         browser = playwright.chromium.launch(executable_path=executable(playwright), args=["--no-sandbox"])
         page = browser.new_page(color_scheme="light")
         for name in wanted:
-            title, pages = printed(page, name, address)
+            title, pages = printed(page, name, published)
             first = len(book.pages)
             for one in pages.pages:
                 book.add_page(one)
