@@ -29,8 +29,9 @@ UNIT_TESTS := $(addprefix ../../tests/,kernels engines losses score metrics rati
 book: $(BUILD)/book
 	@echo "The book: _build/html/index.html (make serve shows it)"
 
-test: $(BUILD)/test-requirements $(BUILD)/book
-	$(PYTEST) --dist loadfile -m "not mutation" tests
+test: $(BUILD)/test-requirements $(BUILD)/colab $(BUILD)/book
+	$(PYTEST) --dist loadfile -m "not mutation" --ignore tests/book/test_colab.py tests
+	PYTHONPATH=build/colab $(PYTEST) --dist load tests/book/test_colab.py
 	$(PYTEST) --dist loadfile $(NBVAL) book
 	$(PYTEST) --dist load -m mutation tests
 
@@ -154,6 +155,11 @@ $(BUILD)/test-requirements: $(BUILD)/requirements
 	$(PIP_INSTALL) --no-build-isolation -e ".[test]"
 	@touch $@
 
+$(BUILD)/colab: tests/book/colab.txt $(BUILD)/requirements
+	rm -rf build/colab
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --target build/colab -r $<
+	@touch $@
+
 $(BUILD)/bench-requirements: $(BUILD)/test-requirements $(BUILD)/library
 	$(PIP_INSTALL) --no-build-isolation -e ".[bench]"
 	@touch $@
@@ -162,8 +168,13 @@ $(BUILD)/library: $(BUILD)/requirements $(KERNELS)
 	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	@touch $@
 
+# Sphinx writes only pages whose text has changed.
+$(BUILD)/look: _config.yml $(shell find book/_static book/_ext book/_templates -type f -not -name '*.pyc') | $(BUILD)/requirements
+	rm -rf _build/.doctrees
+	@touch $@
+
 # A page that was read with a warning would pass the next time, so after a failure all pages are read anew.
-$(BUILD)/book: $(BUILD)/library $(PAGES)
+$(BUILD)/book: $(BUILD)/library $(BUILD)/look $(PAGES)
 	$(PY) -m tools.pages book
 	$(ONE_THREAD) $(VENV)/bin/jupyter-book build . -n -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@touch $@

@@ -1,6 +1,7 @@
 """Opens pages of the built book in headless Chromium and says what is wrong with them."""
 
 import functools
+import gzip
 import http.server
 import threading
 from collections.abc import Iterator
@@ -8,16 +9,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import axe_playwright_python
-from playwright.sync_api import Browser, BrowserContext, Page
+from fontTools.ttLib import TTFont
+from playwright.sync_api import Browser, BrowserContext, Page, Response
 
 from tools.browser import MATHS_IS_DONE
 
 SITE = Path(__file__).resolve().parent.parent.parent / "_build" / "html"
+ICONS = {
+    weight: sorted(TTFont(SITE.parents[1] / f"book/_static/fonts/icons-{kind}.woff2").getBestCmap())
+    for weight, kind in (("900", "solid"), ("400", "brands"))
+}
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+PACKED = (".png", ".webp", ".woff", ".woff2")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 MATHS = r"""() => {
@@ -40,6 +47,20 @@ ALTERNATIVES = r"""() => {
 }"""
 ACCESSIBILITY = r"""() => axe.run({exclude: ["mjx-container"]}, {resultTypes: ["violations"], preload: false}).then(({violations}) =>
   violations.map(v => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map(n => n.target.join(" ")).join(", ")}`))"""
+DRAWN = r"""(icons) => {
+  const found = new Set();
+  for (const e of document.querySelectorAll(":not(mjx-container *)")) {
+    for (const part of ["::before", "::after"]) {
+      const style = getComputedStyle(e, part), text = style.content.replaceAll('"', "");
+      if (!/Icons|Awesome/.test(style.fontFamily) || ["none", "normal", ""].includes(text)) continue;
+      const code = text.codePointAt(0);
+      if (!style.fontFamily.includes("Keeping Score Icons") || !icons[style.fontWeight]?.includes(code)) {
+        found.add(`icon that is not in the book's fonts (tools/make_icons.py): ${code.toString(16)} of ${e.className}`);
+      }
+    }
+  }
+  return [...found];
+}"""
 WIDTH = """() => {
   const width = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
   return width > screen.width ? [`${width} pixels wide on a screen of ${screen.width}`] : [];
@@ -79,10 +100,13 @@ class Visitor:
     def __init__(self, browser: Browser, home: str, **context) -> None:
         self.home = home
         self._noted: list[str] = []
+        self._answers: list[Response] = []
+        self._sizes: dict[str, int] = {}
         self._context: BrowserContext = browser.new_context(**context)
         self._context.route(lambda url: not self._local(url), lambda route: route.abort())
         self.page: Page = self._context.new_page()
         self.page.on("request", self._note_request)
+        self.page.on("response", lambda answer: self._answers.append(answer))
         self.page.on(
             "response", lambda r: r.status >= 400 and self._noted.append(f"missing ({r.status}): {r.url}")
         )
@@ -97,6 +121,7 @@ class Visitor:
     def open(self, path: str) -> list[str]:
         """Go to a page and wait until it stands; what was noted on the way."""
         self._noted.clear()
+        self._answers.clear()
         self.page.goto(self.home + path, wait_until="load")
         self.page.wait_for_function(MATHS_IS_DONE)
         return self.noted()
@@ -110,12 +135,28 @@ class Visitor:
         noted = self.open(path)
         self.page.evaluate(AXE)
         scripts = (MATHS, ALTERNATIVES, ACCESSIBILITY)
-        return noted + [problem for script in scripts for problem in self.page.evaluate(script)]
+        problems = [problem for script in scripts for problem in self.page.evaluate(script)]
+        return noted + problems + self.page.evaluate(DRAWN, ICONS)
+
+    def weights(self, path: str) -> dict[str, int]:
+        """What comes over the line for a page before anyone scrolls: bytes by address, text compressed as hosts do."""
+        self.open(path)
+        return {
+            answer.url.removeprefix(self.home).partition("?")[0]: self._size(answer)
+            for answer in self._answers
+        }
 
     def check_width(self, path: str) -> list[str]:
         """Whether a page must be scrolled sideways."""
         self.open(path)
         return self.page.evaluate(WIDTH)
+
+    def _size(self, answer: Response) -> int:
+        if answer.url not in self._sizes:
+            body = answer.body()
+            packed = answer.url.partition("?")[0].endswith(PACKED)
+            self._sizes[answer.url] = len(body if packed else gzip.compress(body))
+        return self._sizes[answer.url]
 
     def _local(self, url: str) -> bool:
         return url.startswith((self.home, "data:", "blob:"))

@@ -1,7 +1,12 @@
-"""Protects the notebooks as Colab gets them: whole, readable without the book's tools, and they run."""
+"""Protects the notebooks as Colab gets them: whole, readable without the book's tools, and they run.
+
+``make test`` runs these with Colab's IPython, its kernel and its NumPy (``colab.txt``) in front of the environment's own.
+"""
 
 import re
+from pathlib import Path
 
+import IPython
 import nbformat
 import pytest
 import yaml
@@ -13,6 +18,11 @@ from tools.colab import YOURS, main
 from tools.compare import ROOT
 from tools.entries import contents
 
+VERSIONS = dict(
+    re.findall(
+        r"^(ipython|ipykernel)==(\S+)", Path(__file__).with_name("colab.txt").read_text(), re.MULTILINE
+    )
+)
 ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -83,6 +93,16 @@ def test_a_citation_is_told_by_name_and_year():
     assert f"See [Saito et al. (2020)]({saito}), ([Zhu et al., 2022](https://arxiv.org/abs/{zhu}); " in text
     with pytest.raises(KeyError):
         _words("{cite}`nobody1900`", "book/a/b.ipynb", ADDRESS, sources)
+
+
+@pytest.mark.skipif(
+    IPython.__version__ != VERSIONS["ipython"], reason="not Colab's IPython (make test brings it)"
+)
+def test_the_kernel_is_that_of_colab():
+    look = "import IPython, ipykernel; print(IPython.__version__, ipykernel.__version__, end='')"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(look)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    assert notebook.cells[0].outputs[0].text == f"{VERSIONS['ipython']} {VERSIONS['ipykernel']}"
 
 
 @pytest.mark.timeout(300)

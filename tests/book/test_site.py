@@ -87,6 +87,15 @@ def test_a_page_on_a_phone_needs_no_sideways_scrolling(phone, page):
     assert phone.check_width(page) == []
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_loads_what_it_shows_and_no_more(light, page):
+    weights = light.weights(page)
+    assert sum(weights.values()) < 1_000_000, weights
+    maths = any("mathjax" in address.lower() for address in weights)
+    assert maths == (light.page.locator("mjx-container").count() > 0)
+    assert any("searchindex" in address for address in weights) == (page == "search.html")
+
+
 def test_the_site_opens_at_its_first_page(light):
     light.page.goto(light.home)
     light.page.wait_for_url(f"**/{FIRST}")
@@ -183,6 +192,7 @@ BAD_PAGE = """<!doctype html><html><head><title>Bad</title>
 <script src="https://example.invalid/tracker.js"></script><script src="gone.js"></script></head>
 <body><article><img src="data:," alt="../_images/3f2a.png"><p style="color: #ccc; background: #fff">Pale.</p>
 <p>Here is $x^2$.</p><span class="math">x</span><div style="width: 800px">Wide.</div></article>
+<style>i::before { content: "\\f004"; font: 900 1rem "Keeping Score Icons" }</style><i></i>
 <script>undefined_function()</script></body></html>"""
 
 
@@ -199,6 +209,7 @@ def test_each_kind_of_problem_is_noticed(browser, tmp_path):
         "formula left as text: $x^2$",
         "formula that was not set",
         "alternative text is no sentence",
+        "icon that is not in the book's fonts (tools/make_icons.py): f004",
         "color-contrast",
         "pixels wide on a screen of 390",
     ):
