@@ -61,10 +61,23 @@ DRAWN = r"""(icons) => {
   }
   return [...found];
 }"""
-WIDTH = """() => {
-  const width = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
-  return width > screen.width ? [`${width} pixels wide on a screen of ${screen.width}`] : [];
+FOCUS = r"""() => {
+  const found = new Set();
+  for (const e of document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")) {
+    e.focus();
+    if (e.tabIndex < 0 || document.activeElement !== e || !e.checkVisibility({visibilityProperty: true})) continue;
+    if ([undefined, "::after"].every(part => getComputedStyle(e, part).outlineStyle === "none")) {
+      found.add(`focus that one does not see: ${e.tagName.toLowerCase()} ${e.className}`);
+    }
+  }
+  document.activeElement.blur();
+  return [...found];
 }"""
+WIDTH = """(width) => {
+  const needed = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
+  return needed > width ? [`${needed} pixels wide on a screen of ${width}`] : [];
+}"""
+SCREENS = (1024, 1440)
 
 
 def pages(site: Path) -> list[str]:
@@ -134,9 +147,10 @@ class Visitor:
         """Everything that is wrong with a page, one sentence each."""
         noted = self.open(path)
         self.page.evaluate(AXE)
-        scripts = (MATHS, ALTERNATIVES, ACCESSIBILITY)
+        self.page.keyboard.press("Tab")  # only those who use the keyboard see the focus
+        scripts = (MATHS, ALTERNATIVES, FOCUS, ACCESSIBILITY)
         problems = [problem for script in scripts for problem in self.page.evaluate(script)]
-        return noted + problems + self.page.evaluate(DRAWN, ICONS)
+        return noted + problems + self.page.evaluate(DRAWN, ICONS) + self._too_wide(*SCREENS)
 
     def weights(self, path: str) -> dict[str, int]:
         """What comes over the line for a page before anyone scrolls: bytes by address, text compressed as hosts do."""
@@ -149,7 +163,15 @@ class Visitor:
     def check_width(self, path: str) -> list[str]:
         """Whether a page must be scrolled sideways."""
         self.open(path)
-        return self.page.evaluate(WIDTH)
+        return self._too_wide(self.page.viewport_size["width"])
+
+    def _too_wide(self, *widths: int) -> list[str]:
+        before, found = self.page.viewport_size, []
+        for width in widths:
+            self.page.set_viewport_size(before | {"width": width})
+            found += self.page.evaluate(WIDTH, width)
+        self.page.set_viewport_size(before)
+        return found
 
     def _size(self, answer: Response) -> int:
         if answer.url not in self._sizes:

@@ -192,7 +192,7 @@ BAD_PAGE = """<!doctype html><html><head><title>Bad</title>
 <script src="https://example.invalid/tracker.js"></script><script src="gone.js"></script></head>
 <body><article><img src="data:," alt="../_images/3f2a.png"><p style="color: #ccc; background: #fff">Pale.</p>
 <p>Here is $x^2$.</p><span class="math">x</span><div style="width: 800px">Wide.</div></article>
-<style>i::before { content: "\\f004"; font: 900 1rem "Keeping Score Icons" }</style><i></i>
+<style>i::before { content: "\\f004"; font: 900 1rem "Keeping Score Icons" }</style><i></i><style>.pale { outline: none }</style><button class="pale">No ring</button>
 <script>undefined_function()</script></body></html>"""
 
 
@@ -210,6 +210,7 @@ def test_each_kind_of_problem_is_noticed(browser, tmp_path):
         "formula that was not set",
         "alternative text is no sentence",
         "icon that is not in the book's fonts (tools/make_icons.py): f004",
+        "focus that one does not see: button pale",
         "color-contrast",
         "pixels wide on a screen of 390",
     ):
