@@ -350,6 +350,15 @@ def test_a_page_can_be_found_and_shared(light, page):
     assert f"<loc>{ADDRESS}{page}</loc>" in (SITE / "sitemap.xml").read_text(encoding="utf-8")
 
 
+def test_a_formula_shrinks_to_fit_a_phone_or_scrolls_in_its_box(phone):
+    phone.open("book/pairs/aft.html")
+    found = phone.page.evaluate("""() => [...document.querySelectorAll("div.math > mjx-container")].map(e =>
+      [parseFloat(e.style.fontSize) / parseFloat(e.dataset.size), e.scrollWidth, e.clientWidth])""")
+    assert any(share < 1 for share, *_ in found) and any(share == 1 for share, *_ in found)
+    for share, needed, given in found:
+        assert 0.69 < share and (needed <= given or share < 0.71)
+
+
 def test_a_page_that_is_missing_leads_home(light):
     light.page.set_content((SITE / "404.html").read_text(encoding="utf-8"))
     folder = "/" + ADDRESS.partition("//")[2].partition("/")[2]
