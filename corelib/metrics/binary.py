@@ -13,11 +13,13 @@ from corelib.metrics._inputs import (
     as_weights,
     bounds_of,
     check_empty,
+    check_pooled,
     check_queries,
     check_reduce,
     place,
     reduced,
     refuse_nan_scores,
+    stay_on_gpu,
 )
 
 
@@ -107,6 +109,12 @@ def roc_auc(
     0.5
     """
     fill = np.nan if empty is None else check_empty(empty)
+    if stay_on_gpu(scores, labels, indptr, sample_weight):
+        from corelib.metrics import _on_gpu  # with it comes torch
+
+        found = _on_gpu.roc_auc(scores, labels, indptr, None if empty is None else fill, reduce, sample_weight)
+        if found is not None:
+            return found
     score = as_scores(scores)
     label = as_numbers(labels, "labels")
     pointers = check_queries(score, label, "labels", indptr)
@@ -221,6 +229,12 @@ def pooled_average_precision(
     0.8333333333333333
     """
     fill = None if empty is None else check_empty(empty)
+    if stay_on_gpu(scores, labels, sample_weight):
+        from corelib.metrics import _on_gpu  # with it comes torch
+
+        found = _on_gpu.pooled_average_precision(scores, labels, fill, sample_weight)
+        if found is not None:
+            return found
     _, positives, negatives = _counts(scores, labels, sample_weight)
     if _lacks_positives(positives, labels, fill):
         return fill
@@ -410,11 +424,7 @@ def _counts(
     """The different scores, descending, and how many positives and negatives (or how much of their weight) reach each."""
     score = as_scores(scores)
     label = as_numbers(labels, "labels")
-    if score.ndim != 1:
-        hint = "; ravel() it" if score.size == max(score.shape, default=0) else ""
-        raise ValueError(f"scores must have shape (n,), pooled; got {score.shape}{hint}")
-    if score.shape != label.shape:
-        raise ValueError(f"scores and labels must have the same shape; got {score.shape} and {label.shape}")
+    check_pooled(score.shape, label.shape)
     if (bad := np.flatnonzero(np.isnan(score))).size:
         raise ValueError(
             f"scores must not be NaN; {bad.size} of {score.size} are, the first at index {bad[0]}"

@@ -15,6 +15,7 @@ from corelib.metrics._inputs import (
     place,
     reduced,
     refuse_nan_scores,
+    stay_on_gpu,
 )
 
 _TIES = ("reverse", "order", "average")
@@ -596,6 +597,16 @@ def measure_lists(
     patience = _check_persistence(persistence) if "rank_biased_precision" in kinds else None
     top_grade = _check_top_grade(max_relevance) if "expected_reciprocal_rank" in kinds else None
     fill = check_empty(empty)
+    if stay_on_gpu(scores, relevance, indptr, sample_weight) and kinds <= engine.KINDS_ON_GPU:
+        from corelib.metrics import _on_gpu  # with it comes torch
+
+        found = _on_gpu.measure_lists(
+            wanted, scores, relevance, indptr,
+            exponential=gain == "exponential", ties=ties, min_relevance=least, max_relevance=_GAINS[gain],
+            empty=fill, reduce=reduce, sample_weight=sample_weight,
+        )  # fmt: skip
+        if found is not None:
+            return found
     score = as_scores(scores)
     grade = as_numbers(relevance, "relevance")
     pointers = check_queries(score, grade, "relevance", indptr)
