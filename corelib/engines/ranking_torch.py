@@ -39,7 +39,9 @@ def rank_queries(
     """
     key, grade = _comparable(scores), relevance.double()
     lists = _Rows(*scores.shape, scores.device) if indptr is None else _Segments(indptr, len(scores))
-    bad = lists.broken | lists.any(_inexact(scores) | key.isnan() | ~((grade >= 0) & (grade <= max_relevance)))
+    bad = lists.broken | lists.any(
+        _inexact(scores) | key.isnan() | ~((grade >= 0) & (grade <= max_relevance))
+    )
     if not scores.numel():
         return [bad.new_full(bad.shape, empty, dtype=torch.float64) for _ in wanted], bad
     hit = grade >= min_relevance
@@ -183,7 +185,9 @@ class _Segments(_Rows):
         whole = (indptr[0] == 0) & (indptr[-1] == total) & (indptr.diff() >= 0).all()
         self.broken = ~whole.expand(len(indptr) - 1)
         self.bounds = torch.where(whole, indptr, 0)  # what does not fit must not be read as places in memory
-        self.query = torch.searchsorted(self.bounds, self.index, right=True).sub_(1).clamp_max_(len(indptr) - 2)
+        self.query = (
+            torch.searchsorted(self.bounds, self.index, right=True).sub_(1).clamp_max_(len(indptr) - 2)
+        )
         self.start = self.bounds[self.query]
         self.rank = self.index - self.start
 

@@ -46,9 +46,7 @@ def check_shapes(scores: tuple[int, ...], other: tuple[int, ...], name: str, *, 
         raise ValueError(f"scores and {name} must have the same shape; got {scores} and {other}")
     if flat:
         if len(scores) != 1:
-            raise ValueError(
-                f"scores must be flat, shape (total,), when indptr is given; got shape {scores}"
-            )
+            raise ValueError(f"scores must be flat, shape (total,), when indptr is given; got shape {scores}")
         return
     if len(scores) not in (1, 2):
         raise ValueError(

@@ -128,7 +128,9 @@ def _pair(scores: object, other: object, name: str) -> tuple[Tensor, Tensor]:
 def _there(value: object, name: str, scores: Tensor) -> Tensor:
     """``value`` as a dense tensor of real numbers on the device of the scores."""
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor on {scores.device}, as scores is; got {type(value).__name__}")
+        raise TypeError(
+            f"{name} must be a tensor on {scores.device}, as scores is; got {type(value).__name__}"
+        )
     if value.layout is not torch.strided:
         raise TypeError(f"{name} must be a dense tensor; got layout {value.layout}")
     if value.dtype.is_complex or value.is_quantized:

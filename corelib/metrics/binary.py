@@ -6,7 +6,7 @@ import numpy as np
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_bool, check_positive, check_real
-from corelib._types import ArrayLike
+from corelib._types import ArrayLike, Value, Values
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_scores,
@@ -55,7 +55,7 @@ def roc_auc(
     empty: float | None = None,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     r"""Area under the ROC curve: the share of (positive, negative) pairs that the scores order right.
 
     Parameters
@@ -77,7 +77,8 @@ def roc_auc(
     Returns
     -------
     float or ndarray of float64, shape (queries,)
-        Values in [0, 1]. All scores of shape (n,) make one pooled area, a float.
+        Values in [0, 1]. All scores of shape (n,) make one pooled area, a float. A float64 tensor for tensors on a GPU,
+        see :mod:`corelib.metrics`.
 
     Raises
     ------
@@ -112,7 +113,9 @@ def roc_auc(
     if stay_on_gpu(scores, labels, indptr, sample_weight):
         from corelib.metrics import _on_gpu  # with it comes torch
 
-        found = _on_gpu.roc_auc(scores, labels, indptr, None if empty is None else fill, reduce, sample_weight)
+        found = _on_gpu.roc_auc(
+            scores, labels, indptr, None if empty is None else fill, reduce, sample_weight
+        )
         if found is not None:
             return found
     score = as_scores(scores)
@@ -198,7 +201,7 @@ def pooled_average_precision(
     *,
     empty: float | None = None,
     sample_weight: ArrayLike | None = None,
-) -> float:
+) -> Value:
     r"""Area under the pooled precision-recall curve, as a sum of steps.
 
     .. math:: \sum_i (R_i - R_{i-1}) P_i
@@ -211,7 +214,7 @@ def pooled_average_precision(
     Returns
     -------
     float
-        In (0, 1]. The share of positives is what equal scores would get.
+        In (0, 1]. The share of positives is what equal scores would get. A float64 tensor for tensors on a GPU.
 
     Raises
     ------

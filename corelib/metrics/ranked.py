@@ -1,10 +1,12 @@
 """Metrics of ranked lists: discounted gain, average precision, reciprocal rank, what stands above rank k, and more."""
 
+from typing import Any
+
 import numpy as np
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_positive, check_real
-from corelib._types import ArrayLike
+from corelib._types import ArrayLike, Values
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_scores,
@@ -34,7 +36,7 @@ def ndcg(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     r"""Normalised discounted cumulative gain: DCG divided by the DCG of the ideal ranking.
 
     Parameters
@@ -66,7 +68,8 @@ def ndcg(
     Returns
     -------
     ndarray of float64, shape (queries,), or float
-        Values in [0, 1]; a float for one query of shape (documents,) or with ``reduce="mean"``.
+        Values in [0, 1]; a float for one query of shape (documents,) or with ``reduce="mean"``. A float64 tensor for
+        tensors on a GPU, see :mod:`corelib.metrics`.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def dcg(
     ties: str = "reverse",
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Discounted cumulative gain: each gain divided by log2(rank + 1), summed over the first k ranks.
 
     Parameters
@@ -155,7 +158,7 @@ def average_precision(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Average precision: the mean over the relevant documents of the precision at their ranks.
 
     A relevant document beyond rank k, or without a rank, contributes 0; the mean is always over all relevant
@@ -202,7 +205,7 @@ def reciprocal_rank(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Reciprocal rank: 1 / rank of the first relevant document, 0 if it stands beyond rank k.
 
     Parameters
@@ -244,7 +247,7 @@ def precision_at(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Precision at k: relevant documents among the first k ranks, divided by k (also where fewer have a rank).
 
     Parameters
@@ -288,7 +291,7 @@ def recall_at(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Recall at k: the share of the query's relevant documents that stand among the first k ranks.
 
     Parameters
@@ -332,7 +335,7 @@ def hit_rate(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Hit rate at k: 1 if a relevant document stands among the first k ranks, else 0.
 
     It is called ``success`` in ``trec_eval``.
@@ -377,7 +380,7 @@ def r_precision(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """R-precision: the precision among as many ranks as the query has relevant documents.
 
     Parameters
@@ -568,7 +571,7 @@ def bpref(
     )  # fmt: skip
 
 
-def _one(kind: str, scores, relevance, k, indptr, **options) -> np.ndarray | float:
+def _one(kind: str, scores, relevance, k, indptr, **options) -> Any:
     cutoff = None if k is None else check_int(k, "k", minimum=1)
     return measure_lists([(kind, cutoff)], scores, relevance, indptr, **options)[0]
 
@@ -588,7 +591,7 @@ def measure_lists(
     empty: float = 0.0,
     reduce: str | None,
     sample_weight: ArrayLike | None,
-) -> list[np.ndarray | float]:
+) -> list[Any]:
     """The value of each wanted metric, a kind of the engine with its cutoff, for every query, in one pass."""
     kinds = {kind for kind, _ in wanted}
     check_choice(gain, "gain", tuple(_GAINS))

@@ -57,7 +57,12 @@ def test_long_lists_of_few_scores(name, monkeypatch):
     for levels in (3, 40_000):
         scores = torch.randint(0, levels, (1, 100_000), generator=generator).float()
         relevance = (torch.rand(1, 100_000, generator=generator) < 1e-4).long()
-        given = arguments(name, 0) | {"scores": scores, "relevance": relevance, "ties": "average", "empty": 0.0}
+        given = arguments(name, 0) | {
+            "scores": scores,
+            "relevance": relevance,
+            "ties": "average",
+            "empty": 0.0,
+        }
         given.pop("indptr", None)
         given.pop("sample_weight", None)
         if name == "dcg":
