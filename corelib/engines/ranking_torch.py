@@ -6,7 +6,6 @@ sorted once, and each knows where its group of equal scores starts and how large
 document after the other, every group is one document.
 """
 
-import functools
 import math
 
 import torch
@@ -33,9 +32,9 @@ def rank_queries(
     max_relevance: float,
     empty: float,
 ) -> tuple[list[Tensor], Tensor]:
-    """The float64 value of each wanted metric, one of ``engines.ranking.KINDS_ON_GPU`` with its cutoff, for every query; and which queries are bad.
+    """The float64 value of each wanted metric, a kind with its cutoff, for every query; and which queries are bad.
 
-    ``scores`` are (queries, documents), or flat with ``indptr``.
+    The kinds are those of ``engines.ranking.KINDS_ON_GPU``; ``scores`` are (queries, documents), or flat with ``indptr``.
     """
     key, grade = _comparable(scores), relevance.double()
     lists = _Rows(*scores.shape, scores.device) if indptr is None else _Segments(indptr, len(scores))
@@ -47,7 +46,7 @@ def rank_queries(
     hit = grade >= min_relevance
     relevant, has_gain = lists.sum(hit), lists.any(grade > 0)
     cuts = [None if kind == "r_precision" else k for kind, k in wanted]
-    depth = None if None in cuts or ties == "average" else max(cuts)
+    depth = None if None in cuts or ties == "average" else max(cuts, default=None)
     order = lists.order(key, last_first=ties == "reverse", depth=depth)
     ideal = None
     if any(kind == "ndcg" for kind, _ in wanted):
@@ -70,7 +69,7 @@ def rank_queries(
 def roc_areas(
     scores: Tensor, labels: Tensor, weights: Tensor | None, indptr: Tensor | None, *, empty: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The area of each query, ``empty`` where there is one class or weight for one only; which are bad, and which lack one.
+    """The area of each query, ``empty`` where there is weight for one class at most; which are bad, and which lack one.
 
     ``scores`` are (queries, n), or flat with ``indptr``; without weights the pairs are counted in integers.
     """
@@ -248,6 +247,7 @@ class _Ranking:
 
     def __init__(self, lists: _Rows, key: Tensor, gain: Tensor, hit: Tensor, *, expected: bool) -> None:
         self.lists, self.gain, self.hit, self.expected = lists, gain, hit, expected
+        self._counted: tuple[Tensor, Tensor] | None = None
         self.rank = lists.rank.double()
         self.ranked = key > -math.inf
         self.start, self.size = self.rank, torch.ones_like(self.rank)
@@ -256,14 +256,15 @@ class _Ranking:
             self.start = lists.rank.expand(key.shape).gather(-1, self.first).double()
             self.size = (self.last - self.first + 1).double()
 
-    @functools.cached_property
-    def _hits(self) -> tuple[Tensor, Tensor]:
+    def _counts(self) -> tuple[Tensor, Tensor]:
         """Relevant documents in the group, and above it."""
-        running = self.lists.running(self.hit.long())
-        above = self.lists.before(running)
-        if self.expected:
-            running, above = running.gather(-1, self.last), above.gather(-1, self.first)
-        return (running - above).double(), above.double()
+        if self._counted is None:
+            running = self.lists.running(self.hit.long())
+            above = self.lists.before(running)
+            if self.expected:
+                running, above = running.gather(-1, self.last), above.gather(-1, self.first)
+            self._counted = (running - above).double(), above.double()
+        return self._counted
 
     def dcg(self, k: float) -> Tensor:
         gain = torch.where(self.ranked, self.gain, 0.0)
@@ -283,14 +284,14 @@ class _Ranking:
     def precisions(self, k: float) -> Tensor:
         """The sum over relevant documents of the precision at their rank. At a rank within a group stands a relevant one
         with the share of these in it, and above that as much of the others."""
-        inside, above = self._hits
+        inside, above = self._counts()
         more = (inside - 1).clamp_min(0) / (self.size - 1).clamp_min(1)
         term = inside / self.size * ((above + 1 + (self.rank - self.start) * more) / (self.rank + 1))
         return self.lists.sum(torch.where(self.ranked & (self.rank < k), term, 0.0))
 
     def first_relevant(self, k: float, *, reciprocal: bool) -> Tensor:
         """1, or 1 / rank, of the first relevant document; 0 beyond rank k."""
-        inside, above = self._hits
+        inside, above = self._counts()
         group = self.ranked & (above == 0) & (inside > 0)  # the first with a relevant document
         left = self.size - (self.rank - self.start)  # from this rank to the group's end
         chance = inside / left

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import corelib
 from corelib import _arrays, metrics
-from tests.metric_cases import ALL, BINARY, FORMS, RANKED, TIES, arguments, elsewhere, parts
+from tests.metric_cases import ALL, BINARY, FORMS, NAMES, RANKED, TIES, arguments, elsewhere, parts
 
 NAN, INF = math.nan, math.inf
 
@@ -119,19 +119,30 @@ def test_on_tensors_without_values(name, form, there):
             assert got.device.type == "meta" and got.dtype == torch.float64 and got.shape == w.shape
 
 
-@pytest.mark.parametrize("ties", TIES)
-@pytest.mark.parametrize("ragged", [False, True])
-def test_compiled_whole(ragged, ties, there):
+@pytest.mark.parametrize("form", ["dense", "ragged"])
+@pytest.mark.parametrize("name", ALL)
+def test_compiled_whole(name, form, there):
     torch._dynamo.reset()
     generator = torch.Generator().manual_seed(3)
-    scores, relevance = (torch.randint(0, 5, (4, 30), generator=generator).float() for _ in range(2))
-    indptr = torch.tensor([0, 50, 50, 120])
-    if ragged:
-        step = lambda s, r: metrics.ndcg(s.ravel(), r.ravel(), 3, ties=ties, indptr=indptr)
-    else:
-        step = lambda s, r: metrics.ndcg(s, r, 3, ties=ties)
-    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(scores, relevance), step(scores, relevance), rtol=1e-12, atol=0)
+    scores = torch.randint(0, 5, (4, 30), generator=generator).float()
+    other = torch.randint(0, 2, (4, 30), generator=generator)
+    options = [{}] if name in BINARY else [{"ties": ties, "reduce": "mean"} for ties in TIES]
+    if name in ("hit_rate", "precision_at", "recall_at"):
+        options = [given | {"k": 3} for given in options]
+    if name == "evaluate":
+        options = [given | {"metrics": NAMES} for given in options]
+    if name == "pooled_average_precision":
+        scores, other = scores.ravel(), other.ravel()
+    elif form == "ragged":
+        scores, other = scores.ravel(), other.ravel()
+        options = [given | {"indptr": torch.tensor([0, 50, 50, 120]), "empty": 0.5} for given in options]
+        if name == "dcg":
+            options = [{n: v for n, v in given.items() if n != "empty"} for given in options]
+    for given in options:
+        step = lambda s, o, given=given: ALL[name](s, o, **given)
+        compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+        for g, w in zip(parts(compiled(scores, other)), parts(step(scores, other)), strict=True):
+            torch.testing.assert_close(g, w, rtol=1e-12, atol=0, equal_nan=True)
 
 
 BAD = {
