@@ -180,7 +180,7 @@ def metric_cases():
 def metric_row(title: str, metric: Callable, arguments: tuple[torch.Tensor, ...]) -> str:
     here, memory = measured(lambda: metric(*arguments))
     host, _ = measured(lambda: metric(*(argument.cpu() for argument in arguments)))
-    there = torch.as_tensor(metric(*(argument.cpu() for argument in arguments)))
+    there = torch.as_tensor(metric(*(argument.cpu() for argument in arguments)), dtype=torch.float64)
     off = float((metric(*arguments).cpu() - there).abs().max())
     return f"| {title} | {here:.3g} | {host:.3g} | {host / here:.2f} | {memory:.0f} | {off:.1g} |"
 
