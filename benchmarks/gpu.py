@@ -1,7 +1,8 @@
 """``python -m benchmarks.gpu``: a training step of the CUDA core beside eager and compiled torch, on this machine's GPU.
 
 Times are medians from CUDA events, memory the peak above the inputs, errors those of the gradients against float64 by
-norms. Writes a Markdown table to benchmarks/gpu.md.
+norms. Metrics stand beside the same after a copy to the host, where the compiled kernels compute them. Writes two Markdown
+tables to benchmarks/gpu.md.
 """
 
 import platform
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 import corelib
 from corelib.losses import info_nce, mann_whitney_loss, multi_similarity_loss
+from corelib.metrics import average_precision, ndcg, roc_auc
 
 DEVICE = torch.device("cuda")
 ROUNDS = 15
@@ -156,6 +158,33 @@ def row(case: Case) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def graded(queries, documents):
+    relevance = torch.randint(1, 4, (queries, documents), device=DEVICE)
+    return torch.randn(queries, documents, device=DEVICE), relevance * (
+        torch.rand(queries, documents, device=DEVICE) < 0.1
+    )
+
+
+def metric_cases():
+    lists, long = graded(10_000, 100), graded(1000, 10_000)
+    flat = (*(part.ravel() for part in lists), torch.arange(0, 10**6 + 1, 100, device=DEVICE))
+    pooled = torch.randn(10**6, device=DEVICE), torch.rand(10**6, device=DEVICE) < 0.5
+    yield "nDCG@10, 10000 x 100", lambda s, r: ndcg(s, r, 10), lists
+    yield "nDCG@10, 10000 x 100, ties averaged", lambda s, r: ndcg(s, r, 10, ties="average"), lists
+    yield "nDCG@10, 10000 ragged of 1e6", lambda s, r, i: ndcg(s, r, 10, indptr=i), flat
+    yield "nDCG@10, 1000 x 10000", lambda s, r: ndcg(s, r, 10), long
+    yield "average precision, 10000 x 100", average_precision, lists
+    yield "AUC, 1e6", roc_auc, pooled
+
+
+def metric_row(title: str, metric: Callable, arguments: tuple[torch.Tensor, ...]) -> str:
+    here, memory = measured(lambda: metric(*arguments))
+    host, _ = measured(lambda: metric(*(argument.cpu() for argument in arguments)))
+    there = torch.as_tensor(metric(*(argument.cpu() for argument in arguments)), dtype=torch.float64)
+    off = float((metric(*arguments).cpu() - there).abs().max())
+    return f"| {title} | {here:.3g} | {host:.3g} | {host / here:.2f} | {memory:.0f} | {off:.1g} |"
+
+
 def main() -> None:
     torch.manual_seed(0)
     head = "| step | corelib, ms | eager | compiled | compiled / corelib | corelib, MiB | eager | compiled | error |"
@@ -165,6 +194,11 @@ def main() -> None:
     print(f"sort of 2e6 numbers: {sort:.3g} ms", flush=True)
     for case in cases():
         lines.append(row(case))
+        print(lines[-1], flush=True)
+    lines += ["", "| metric | corelib, ms | by the host, ms | host / corelib | MiB | difference |"]
+    lines.append("| --- |" + " ---: |" * 5)
+    for case in metric_cases():
+        lines.append(metric_row(*case))
         print(lines[-1], flush=True)
     about = f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}, Python {platform.python_version()}, corelib {corelib.__version__}; a sort of 2e6 numbers takes {sort:.3g} ms."
     Path(__file__).with_name("gpu.md").write_text("\n".join([about, "", *lines, ""]), encoding="utf-8")

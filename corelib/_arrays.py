@@ -37,6 +37,11 @@ def as_numbers(value: object, name: str) -> np.ndarray:
     return array if array.flags.aligned else array.copy()
 
 
+def on_gpu(value: object) -> bool:
+    """Whether ``value`` is a tensor on a GPU."""
+    return _is_tensor(value) and value.is_cuda
+
+
 def _is_tensor(value: object) -> bool:
     torch = sys.modules.get("torch")  # metrics never wait for torch: who has a tensor has imported it
     return torch is not None and isinstance(value, torch.Tensor)

@@ -29,3 +29,9 @@ TensorOrArray = TypeVar("TensorOrArray", "torch.Tensor", "np.ndarray[Any, Any]")
 
 Scalar = TypeAliasType("Scalar", "float | torch.Tensor")
 """A number, or a tensor of one, which may be learnt."""
+
+Value = TypeAliasType("Value", "float | torch.Tensor")
+"""A metric: a float, or a 0-dimensional tensor where the tensors that it was measured on lie on a GPU."""
+
+Values = TypeAliasType("Values", "np.ndarray[Any, Any] | float | torch.Tensor")
+"""A metric of each query, or their mean: an array or a float; a tensor where those that it was measured on lie on a GPU."""

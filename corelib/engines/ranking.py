@@ -12,12 +12,17 @@ __all__ = [
     "BAD_JUDGED",
     "BAD_RELEVANCE",
     "BAD_SCORE",
+    "KINDS_ON_GPU",
     "ONE_CLASS",
     "count_pairs",
     "rank_queries",
     "read_labels",
     "roc_areas",
 ]
+
+KINDS_ON_GPU = frozenset(
+    ("dcg", "ndcg", "average_precision", "reciprocal_rank", "precision", "recall", "hit_rate", "r_precision")
+)  # what engines.ranking_torch knows, too
 
 _SHORT = 1 << 14
 

@@ -22,9 +22,17 @@ its relevance is at least ``min_relevance``, 1 by default. A query without relev
 **Weights.** ``sample_weight`` means what it means in scikit-learn: to metrics of ranked lists a query is a sample, and the
 weight is its share in the mean; to metrics of scores and labels each score is one.
 
+**On a GPU.** ``ndcg``, ``dcg``, ``average_precision``, ``reciprocal_rank``, ``hit_rate``, ``precision_at``, ``recall_at``,
+``r_precision``, an ``evaluate`` of these alone, ``roc_auc`` and ``pooled_average_precision`` of CUDA tensors are computed
+where these lie. All array arguments are tensors on one device then; the result is a float64 tensor there, 0-dimensional in
+place of a float; and the host never waits. So values are checked only after ``corelib.set_backend(..., check=True)``. Without,
+a query with one that would be an error is NaN, and so is every mean with it; so is an area of one class if ``empty`` is None.
+Every other metric copies its tensors to the host and gives arrays.
+
 **Cost.** Time O(documents) per query where k or the number of relevant documents is small, O(documents log relevant) at
 worst; nothing is sorted in full. Memory: the longest query, once per thread. Queries are shared among threads; no result
-depends on how many there are.
+depends on how many there are. On a GPU: one sort of all documents, another for the ideal ranking, or a selection where k is
+small; memory O(all documents).
 
 **Beyond ranked lists.** TREC files (``read_run``, ``read_qrels``, ``align_run``); tests and intervals over queries
 (``paired_randomization_test``, ``paired_bootstrap``, ``bootstrap_interval``); rank correlations (``kendall_tau``,

@@ -1,14 +1,21 @@
 """Scores, relevance and query boundaries as the kernels take them, or an error that names what was wrong."""
 
+import math
 import numbers
 from collections.abc import Mapping
 
 import numpy as np
 
+from corelib import _arrays
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice
 
 _EXACT_INTEGERS = 2**53
+
+
+def stay_on_gpu(*values: object) -> bool:
+    """Whether one of the arguments is a tensor on a GPU, where what can be measured there stays."""
+    return any(map(_arrays.on_gpu, values))
 
 
 def as_scores(value: object, name: str = "scores") -> np.ndarray:
@@ -33,32 +40,49 @@ def as_scores(value: object, name: str = "scores") -> np.ndarray:
     return scores.astype(np.float64)
 
 
+def check_shapes(scores: tuple[int, ...], other: tuple[int, ...], name: str, *, flat: bool) -> None:
+    """An error unless these are equal shapes of queries, ``flat`` with indptr."""
+    if scores != other:
+        raise ValueError(f"scores and {name} must have the same shape; got {scores} and {other}")
+    if flat:
+        if len(scores) != 1:
+            raise ValueError(f"scores must be flat, shape (total,), when indptr is given; got shape {scores}")
+        return
+    if len(scores) not in (1, 2):
+        raise ValueError(
+            f"scores must have shape (documents,), (queries, documents), or be flat with indptr; got {scores}"
+        )
+    if len(scores) == 2 and scores[1] == 1 < scores[0]:
+        count = scores[0]
+        raise ValueError(
+            f"scores of shape {scores} are {count} queries of one document each, where no order can be wrong; "
+            f"for one query of {count} documents pass scores.ravel() and {name}.ravel(), "
+            f"for {count} queries of one document these with indptr=range({count + 1})"
+        )
+
+
+def check_indptr_shape(shape: tuple[int, ...]) -> None:
+    """An error unless the shape is that of boundaries of queries."""
+    if len(shape) != 1 or not shape[0]:
+        raise ValueError(f"indptr must have shape (queries + 1,), [0] for no query; got shape {shape}")
+
+
+def check_pooled(scores: tuple[int, ...], labels: tuple[int, ...]) -> None:
+    """An error unless both are the shape of pooled scores."""
+    if len(scores) != 1:
+        hint = "; ravel() it" if math.prod(scores) == max(scores, default=0) else ""
+        raise ValueError(f"scores must have shape (n,), pooled; got {scores}{hint}")
+    if scores != labels:
+        raise ValueError(f"scores and labels must have the same shape; got {scores} and {labels}")
+
+
 def check_queries(scores: np.ndarray, other: np.ndarray, name: str, indptr: object) -> np.ndarray | None:
     """``indptr`` as contiguous int64 (None for dense input), after the shapes of the two arrays agree with it."""
-    if scores.shape != other.shape:
-        raise ValueError(f"scores and {name} must have the same shape; got {scores.shape} and {other.shape}")
+    check_shapes(scores.shape, other.shape, name, flat=indptr is not None)
     if indptr is None:
-        if scores.ndim not in (1, 2):
-            raise ValueError(
-                f"scores must have shape (documents,), (queries, documents), or be flat with indptr; got {scores.shape}"
-            )
-        if scores.ndim == 2 and scores.shape[1] == 1 < scores.shape[0]:
-            count = scores.shape[0]
-            raise ValueError(
-                f"scores of shape {scores.shape} are {count} queries of one document each, where no order can be wrong; "
-                f"for one query of {count} documents pass scores.ravel() and {name}.ravel(), "
-                f"for {count} queries of one document these with indptr=range({count + 1})"
-            )
         return None
-    if scores.ndim != 1:
-        raise ValueError(
-            f"scores must be flat, shape (total,), when indptr is given; got shape {scores.shape}"
-        )
     pointers = as_numbers(indptr, "indptr")
-    if pointers.ndim != 1 or not pointers.size:
-        raise ValueError(
-            f"indptr must have shape (queries + 1,), [0] for no query; got shape {pointers.shape}"
-        )
+    check_indptr_shape(pointers.shape)
     if pointers.dtype.kind not in "iu":
         raise TypeError(f"indptr must hold integers; got dtype {pointers.dtype}")
     if pointers[0] != 0 or pointers[-1] != scores.size:
@@ -111,12 +135,17 @@ def as_weights(value: object, name: str, shape: tuple[int, ...], what: str) -> n
     return weights
 
 
+def check_weighted_mean(reduce: object) -> None:
+    """An error unless there is a mean in which queries can have weights."""
+    if reduce is None:
+        raise ValueError('sample_weight is the weight of each query in the mean; pass reduce="mean" with it')
+
+
 def check_query_weights(sample_weight: object, reduce: object, queries: int) -> np.ndarray | None:
     """The weight of each query in the mean, the largest of them 1; None if all weigh the same."""
     if sample_weight is None:
         return None
-    if reduce is None:
-        raise ValueError('sample_weight is the weight of each query in the mean; pass reduce="mean" with it')
+    check_weighted_mean(reduce)
     weights = as_weights(sample_weight, "sample_weight", (queries,), "query")
     if not weights.any():
         raise ValueError("sample_weight must be greater than 0 for at least one query; all are 0")

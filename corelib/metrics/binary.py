@@ -6,18 +6,20 @@ import numpy as np
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_bool, check_positive, check_real
-from corelib._types import ArrayLike
+from corelib._types import ArrayLike, Value, Values
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_scores,
     as_weights,
     bounds_of,
     check_empty,
+    check_pooled,
     check_queries,
     check_reduce,
     place,
     reduced,
     refuse_nan_scores,
+    stay_on_gpu,
 )
 
 
@@ -53,7 +55,7 @@ def roc_auc(
     empty: float | None = None,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     r"""Area under the ROC curve: the share of (positive, negative) pairs that the scores order right.
 
     Parameters
@@ -75,7 +77,8 @@ def roc_auc(
     Returns
     -------
     float or ndarray of float64, shape (queries,)
-        Values in [0, 1]. All scores of shape (n,) make one pooled area, a float.
+        Values in [0, 1]. All scores of shape (n,) make one pooled area, a float. A float64 tensor for tensors on a GPU,
+        see :mod:`corelib.metrics`.
 
     Raises
     ------
@@ -107,6 +110,14 @@ def roc_auc(
     0.5
     """
     fill = np.nan if empty is None else check_empty(empty)
+    if stay_on_gpu(scores, labels, indptr, sample_weight):
+        from corelib.metrics import _on_gpu  # with it comes torch
+
+        found = _on_gpu.roc_auc(
+            scores, labels, indptr, None if empty is None else fill, reduce, sample_weight
+        )
+        if found is not None:
+            return found
     score = as_scores(scores)
     label = as_numbers(labels, "labels")
     pointers = check_queries(score, label, "labels", indptr)
@@ -190,7 +201,7 @@ def pooled_average_precision(
     *,
     empty: float | None = None,
     sample_weight: ArrayLike | None = None,
-) -> float:
+) -> Value:
     r"""Area under the pooled precision-recall curve, as a sum of steps.
 
     .. math:: \sum_i (R_i - R_{i-1}) P_i
@@ -203,7 +214,7 @@ def pooled_average_precision(
     Returns
     -------
     float
-        In (0, 1]. The share of positives is what equal scores would get.
+        In (0, 1]. The share of positives is what equal scores would get. A float64 tensor for tensors on a GPU.
 
     Raises
     ------
@@ -221,6 +232,12 @@ def pooled_average_precision(
     0.8333333333333333
     """
     fill = None if empty is None else check_empty(empty)
+    if stay_on_gpu(scores, labels, sample_weight):
+        from corelib.metrics import _on_gpu  # with it comes torch
+
+        found = _on_gpu.pooled_average_precision(scores, labels, fill, sample_weight)
+        if found is not None:
+            return found
     _, positives, negatives = _counts(scores, labels, sample_weight)
     if _lacks_positives(positives, labels, fill):
         return fill
@@ -410,11 +427,7 @@ def _counts(
     """The different scores, descending, and how many positives and negatives (or how much of their weight) reach each."""
     score = as_scores(scores)
     label = as_numbers(labels, "labels")
-    if score.ndim != 1:
-        hint = "; ravel() it" if score.size == max(score.shape, default=0) else ""
-        raise ValueError(f"scores must have shape (n,), pooled; got {score.shape}{hint}")
-    if score.shape != label.shape:
-        raise ValueError(f"scores and labels must have the same shape; got {score.shape} and {label.shape}")
+    check_pooled(score.shape, label.shape)
     if (bad := np.flatnonzero(np.isnan(score))).size:
         raise ValueError(
             f"scores must not be NaN; {bad.size} of {score.size} are, the first at index {bad[0]}"

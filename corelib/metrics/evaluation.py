@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-
-from corelib._types import ArrayLike
+from corelib._types import ArrayLike, Values
 from corelib.metrics._names import parse_names
 from corelib.metrics.ranked import measure_lists
 
@@ -48,7 +46,7 @@ def evaluate(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> dict[str, np.ndarray | float]:
+) -> dict[str, Values]:
     """Several metrics by name, in one pass over the data.
 
     Parameters
@@ -75,7 +73,8 @@ def evaluate(
     Returns
     -------
     dict of str to ndarray of float64, shape (queries,), or float
-        By the names in ``metrics``; equal to what the single functions return, to the last bit.
+        By the names in ``metrics``; equal to what the single functions return, to the last bit (to rounding for tensors
+        on a GPU, which only metrics that stay there give back as tensors, see :mod:`corelib.metrics`).
 
     Raises
     ------

@@ -1,10 +1,12 @@
 """Metrics of ranked lists: discounted gain, average precision, reciprocal rank, what stands above rank k, and more."""
 
+from typing import Any
+
 import numpy as np
 
 from corelib._arrays import as_numbers
 from corelib._checks import check_choice, check_int, check_positive, check_real
-from corelib._types import ArrayLike
+from corelib._types import ArrayLike, Values
 from corelib.engines import ranking as engine
 from corelib.metrics._inputs import (
     as_scores,
@@ -15,6 +17,7 @@ from corelib.metrics._inputs import (
     place,
     reduced,
     refuse_nan_scores,
+    stay_on_gpu,
 )
 
 _TIES = ("reverse", "order", "average")
@@ -33,7 +36,7 @@ def ndcg(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     r"""Normalised discounted cumulative gain: DCG divided by the DCG of the ideal ranking.
 
     Parameters
@@ -65,7 +68,8 @@ def ndcg(
     Returns
     -------
     ndarray of float64, shape (queries,), or float
-        Values in [0, 1]; a float for one query of shape (documents,) or with ``reduce="mean"``.
+        Values in [0, 1]; a float for one query of shape (documents,) or with ``reduce="mean"``. A float64 tensor for
+        tensors on a GPU, see :mod:`corelib.metrics`.
 
     Raises
     ------
@@ -115,7 +119,7 @@ def dcg(
     ties: str = "reverse",
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Discounted cumulative gain: each gain divided by log2(rank + 1), summed over the first k ranks.
 
     Parameters
@@ -154,7 +158,7 @@ def average_precision(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Average precision: the mean over the relevant documents of the precision at their ranks.
 
     A relevant document beyond rank k, or without a rank, contributes 0; the mean is always over all relevant
@@ -201,7 +205,7 @@ def reciprocal_rank(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Reciprocal rank: 1 / rank of the first relevant document, 0 if it stands beyond rank k.
 
     Parameters
@@ -243,7 +247,7 @@ def precision_at(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Precision at k: relevant documents among the first k ranks, divided by k (also where fewer have a rank).
 
     Parameters
@@ -287,7 +291,7 @@ def recall_at(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Recall at k: the share of the query's relevant documents that stand among the first k ranks.
 
     Parameters
@@ -331,7 +335,7 @@ def hit_rate(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """Hit rate at k: 1 if a relevant document stands among the first k ranks, else 0.
 
     It is called ``success`` in ``trec_eval``.
@@ -376,7 +380,7 @@ def r_precision(
     empty: float = 0.0,
     reduce: str | None = None,
     sample_weight: ArrayLike | None = None,
-) -> np.ndarray | float:
+) -> Values:
     """R-precision: the precision among as many ranks as the query has relevant documents.
 
     Parameters
@@ -567,7 +571,7 @@ def bpref(
     )  # fmt: skip
 
 
-def _one(kind: str, scores, relevance, k, indptr, **options) -> np.ndarray | float:
+def _one(kind: str, scores, relevance, k, indptr, **options) -> Any:
     cutoff = None if k is None else check_int(k, "k", minimum=1)
     return measure_lists([(kind, cutoff)], scores, relevance, indptr, **options)[0]
 
@@ -587,7 +591,7 @@ def measure_lists(
     empty: float = 0.0,
     reduce: str | None,
     sample_weight: ArrayLike | None,
-) -> list[np.ndarray | float]:
+) -> list[Any]:
     """The value of each wanted metric, a kind of the engine with its cutoff, for every query, in one pass."""
     kinds = {kind for kind, _ in wanted}
     check_choice(gain, "gain", tuple(_GAINS))
@@ -596,6 +600,16 @@ def measure_lists(
     patience = _check_persistence(persistence) if "rank_biased_precision" in kinds else None
     top_grade = _check_top_grade(max_relevance) if "expected_reciprocal_rank" in kinds else None
     fill = check_empty(empty)
+    if stay_on_gpu(scores, relevance, indptr, sample_weight) and kinds <= engine.KINDS_ON_GPU:
+        from corelib.metrics import _on_gpu  # with it comes torch
+
+        found = _on_gpu.measure_lists(
+            wanted, scores, relevance, indptr,
+            exponential=gain == "exponential", ties=ties, min_relevance=least, max_relevance=_GAINS[gain],
+            empty=fill, reduce=reduce, sample_weight=sample_weight,
+        )  # fmt: skip
+        if found is not None:
+            return found
     score = as_scores(scores)
     grade = as_numbers(relevance, "relevance")
     pointers = check_queries(score, grade, "relevance", indptr)
