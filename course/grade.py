@@ -15,6 +15,7 @@ import os
 import secrets
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -156,7 +157,8 @@ def grade_all(
     Raises
     ------
     RuntimeError
-        If submissions cannot be isolated, another run writes into ``out``, or it holds another unit's grades.
+        If submissions cannot be isolated, two have one name, another run writes into ``out``, or it holds another unit's
+        grades.
     """
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):
@@ -165,7 +167,9 @@ def grade_all(
                 raise RuntimeError(f"nothing can be graded here: {sandbox.problems[0]}")
         seed = _seed(out / "run.json", unit, seed)
         hidden = (folder.resolve(), out.resolve(), unit.folder)
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".ipynb")
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".ipynb")
+        if twice := [name for name, count in Counter(path.stem for path in paths).items() if count > 1]:
+            raise RuntimeError(f"two notebooks of one name: {', '.join(twice)}")
         one = _grader(unit, out, seed, hidden, weak=weak)
         with ThreadPoolExecutor(jobs) as pool:
             grades = list(progress(pool.map(one, paths), total=len(paths), unit=" submissions"))

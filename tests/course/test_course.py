@@ -1,9 +1,11 @@
 """Protects the course: what students get holds no answer, what comes back are plain values, grades are the same twice."""
 
+import ast
 import csv
 import io
 import json
 import math
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -22,12 +24,18 @@ from course.grade import grade_all, main
 from course.magics import python
 from course.sandbox import Sandbox, SubmissionError, isolates
 from course.slides import speech
-from course.unit import every, load
+from course.unit import every, load, parse
 
 NAMES = every()
 PICTURE = MSO_SHAPE_TYPE.PICTURE
 BOOK = Path(__file__).resolve().parents[2] / "book"
 needs_isolation = pytest.mark.skipif(not isolates(), reason="this machine cannot make namespaces")
+
+
+def installs() -> str:
+    """The cell that installs the library, as chapters have it."""
+    chapter = nbformat.read(BOOK / "metric-learning" / "susana.ipynb", as_version=4)
+    return next(cell.source for cell in chapter.cells if cell.cell_type == "code")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,15 +71,21 @@ def test_a_unit_is_whole(name):
     assert f"{unit.minutes} minutes, 20 points" in unit.cells[0].source
     assert f"book/{unit.chapter}.html" in unit.cells[0].source
     assert unit.teaches and not unit.teaches.endswith(".")
-    assert "\nSEED = 1  #" in next(cell.source for cell in unit.cells if cell.given), "nbgrader draws none"
+    given = [cell.source for cell in unit.cells if cell.given]
+    assert any("\nSEED = 1  #" in source for source in given), "nbgrader draws none"
     assert ("`corelib` is not there" in unit.cells[0].source) != unit.library
+    assert (given[0] == installs()) == unit.library, "as in the chapters"
+    shown = [parse(cell.stub).body for cell in unit.cells if cell.tests]
+    assert not any(isinstance(body[-1], ast.Expr) for body in shown), "students would see a number"
 
 
 def test_the_syllabus_has_every_unit_once_beside_the_chapter_that_it_needs():
     weeks = yaml.safe_load((BOOK.parent / "course" / "syllabus.yml").read_text(encoding="utf-8"))
-    assert sorted(week["unit"] for week in weeks) == NAMES and len(weeks) == 12
-    for week in weeks:
-        assert load(week["unit"]).chapter in week["read"] and week["ask"].endswith((".", "?"))
+    chosen = [[week[which] for which in ("unit", "or") if which in week] for week in weeks]
+    assert sorted(name for names in chosen for name in names) == NAMES and len(weeks) == 12
+    for week, names in zip(weeks, chosen, strict=True):
+        assert {load(name).chapter for name in names} <= set(week["read"])
+        assert week["ask"].endswith((".", "?"))
         assert all((BOOK / f"{name}.ipynb").exists() for name in week["read"])
     assert len({load(name).chapter.partition("/")[0] for name in NAMES}) == 7, "every part has a unit"
 
@@ -172,6 +186,27 @@ def test_a_second_run_gives_the_same_grades_and_an_interrupted_one_goes_on(tmp_p
     ]
     assert [row[-1] for row in canvas[1:]] == ["20.0", "18.0", "18.0"] and canvas[3][3] == "a"
     assert moodle[2][:2] == ["a", "18.0"] and "auc-checks: 4 of 4" in moodle[2][2]
+
+
+@needs_isolation
+def test_a_name_may_end_in_capitals_but_two_may_not_be_one_student(tmp_path):
+    unit, folder = load("auc"), tmp_path / "in"
+    folder.mkdir()
+    nbformat.write(unit.solved(), folder / "a.IPYNB")
+    (grades,) = grade_all(folder, unit, tmp_path / "out", seed=5, jobs=1, weak=False)
+    assert (grades.student, grades.total) == ("a", 18)
+    shutil.copy(folder / "a.IPYNB", folder / "a.ipynb")
+    if len(list(folder.iterdir())) == 2:
+        with pytest.raises(RuntimeError, match="two notebooks of one name: a"):
+            grade_all(folder, unit, tmp_path / "out", seed=5, jobs=1, weak=False)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["%pip install x", "if True:\n    %pip install x", "%%time\n!ls", "try:\n    1\nexcept KeyError:\n\t!ls"],
+)
+def test_lines_for_a_notebook_only_leave_python(source):
+    assert not {"%", "!"} & set(ast.unparse(parse(python(source))))
 
 
 @needs_isolation
