@@ -39,8 +39,8 @@ def _collect(shown: list[tuple[Entry, list[Figure]]], file: zipfile.ZipFile) -> 
     for entry, found in shown:
         for number, figure in enumerate(found, 1):
             name = f"{entry.slug}/{number}.png"
-            rows.writerow([name, entry.title, figure.finding, figure.alternative, LICENCE])
-            file.writestr(name, figure.png)
+            rows.writerow([name, entry.title, figure.picture.finding, figure.picture.alternative, LICENCE])
+            file.writestr(name, figure.picture.png)
     file.writestr("figures.csv", table.getvalue())
 
 

@@ -4,7 +4,6 @@ PowerPoint's format, so that a teacher changes them in whatever program he has. 
 alternative texts; the notes hold what the page says before each.
 """
 
-import base64
 import io
 import re
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pptx.dml.color import RGBColor
 from pptx.util import Inches, Pt
 
 from corelib.lab.outcomes import SYMBOLS, plain
-from tools.entries import Entry
+from tools.entries import Entry, Picture, pictures
 
 WIDTH, HEIGHT, EDGE = Inches(13.333), Inches(7.5), Inches(0.6)
 INK, GREY = RGBColor(0x22, 0x22, 0x22), RGBColor(0x59, 0x59, 0x59)
@@ -31,9 +30,7 @@ LICENCE = "Figures and text: The Keeping Score authors, CC BY 4.0"
 class Figure:
     """A figure of a chapter, with where it stands and what is said before it."""
 
-    png: bytes
-    finding: str
-    alternative: str
+    picture: Picture
     heading: str
     before: str
 
@@ -46,14 +43,7 @@ def figures(path: Path) -> list[Figure]:
             headings = re.findall(r"^#{1,3} (.+)$", cell.source, re.MULTILINE)
             heading, before = (headings or [heading])[-1], paragraphs(cell.source)
             continue
-        for output in cell.outputs:
-            data = output.get("data", {})
-            if "image/png" in data:
-                alternative = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-                png = base64.b64decode(data["image/png"])
-                found.append(
-                    Figure(png, data["text/plain"], alternative, speech(heading), "\n\n".join(before))
-                )
+        found += [Figure(picture, speech(heading), "\n\n".join(before)) for picture in pictures(cell)]
     return found
 
 
@@ -95,8 +85,9 @@ def slides(entry: Entry, shown: list[Figure], address: str) -> bytes:
     asked = _slide(deck, "The question", "\n\n".join(question))
     _text(asked, [next((text for text in sayable if "?" in text), sayable[0])], Inches(1.7), size=26)
     for figure in shown:
-        made = _slide(deck, figure.heading, f"{figure.finding}\n\n{figure.alternative}\n\n{figure.before}")
-        _picture(made, figure)
+        picture = figure.picture
+        made = _slide(deck, figure.heading, f"{picture.finding}\n\n{picture.alternative}\n\n{figure.before}")
+        _picture(made, picture)
     claims = entry.claims("paper")
     for start in range(0, len(claims), ROWS):
         made = _slide(deck, "What the paper says, what we measured", f"{page}#{CLAIMS}")
@@ -137,19 +128,19 @@ def _letters(paragraph, size: int, colour) -> None:
     paragraph.font.size, paragraph.font.color.rgb = Pt(size), colour
 
 
-def _picture(slide, figure: Figure) -> None:
+def _picture(slide, picture: Picture) -> None:
     """The figure as large as the slide lets it be, in the middle."""
     top = Inches(1.5)
-    width, height = Image.open(io.BytesIO(figure.png)).size
+    width, height = Image.open(io.BytesIO(picture.png)).size
     scale = min((WIDTH - 2 * EDGE) / width, (HEIGHT - top - Inches(0.2)) / height)
     shape = slide.shapes.add_picture(
-        io.BytesIO(figure.png),
+        io.BytesIO(picture.png),
         int((WIDTH - width * scale) / 2),
         top,
         int(width * scale),
         int(height * scale),
     )
-    shape._element._nvXxPr.cNvPr.set("descr", figure.alternative)
+    shape._element._nvXxPr.cNvPr.set("descr", picture.alternative)
 
 
 def _claims(slide, claims: list[dict]) -> None:

@@ -23,6 +23,7 @@ class Picture:
     """A figure as its notebook stores it."""
 
     png: bytes
+    finding: str
     alternative: str
 
 
@@ -108,7 +109,7 @@ def _entry(path: Path, book: Path) -> Entry:
         words="\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"),
         teaser=_teaser(rest),
         surprise=SURPRISE in first.metadata.get("tags", ()),
-        picture=_first_picture(notebook),
+        picture=next((picture for cell in notebook.cells for picture in pictures(cell)), None),
     )
 
 
@@ -118,14 +119,15 @@ def _teaser(text: str) -> str:
     return " ".join(match[1].split()) if match else ""
 
 
-def _first_picture(notebook: NotebookNode) -> Picture | None:
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            png = output.get("data", {}).get("image/png")
-            if png:
-                alternative = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-                return Picture(base64.b64decode(png), alternative)
-    return None
+def pictures(cell: NotebookNode) -> list[Picture]:
+    """The figures that a cell of a notebook stores."""
+    alternative = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+    stored = (output.get("data", {}) for output in cell.get("outputs", ()))
+    return [
+        Picture(base64.b64decode(data["image/png"]), data["text/plain"], alternative)
+        for data in stored
+        if "image/png" in data
+    ]
 
 
 def _part_title(folder: Path) -> str:

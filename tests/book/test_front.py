@@ -61,7 +61,7 @@ def test_a_card_has_its_link_and_its_outcomes_and_a_teaser_if_wanted():
 
 
 def test_a_picture_is_told_in_one_sentence():
-    picture = Picture(png(960, 640), "Dots rise. There are two panels.")
+    picture = Picture(png(960, 640), "Dots rise", "Dots rise. There are two panels.")
     entry = Entry("Pairs", "pairs/a.ipynb", "A", report("A", claim("c", "paper", "holds")), picture=picture)
     assert ":img-alt: Dots rise.\n" in cards([entry], teasers=False)
     assert Image.open(io.BytesIO(thumbnail(entry))).size == (480, 320)
