@@ -168,12 +168,9 @@ class _Rows:
 
     def ties(self, key: Tensor) -> tuple[Tensor, Tensor]:
         """Of sorted keys, for each: the indices of the first and the last that is equal."""
-        edge = torch.ones_like(key[..., :1], dtype=torch.bool)
-        new = torch.cat([edge, key[..., 1:] != key[..., :-1]], -1) | (self.rank == 0)
-        end = torch.cat([new[..., 1:], edge], -1)
-        first = torch.where(new, self.index, 0).cummax(-1).values
-        last = torch.where(end, self.index, len(self.index) - 1).flip(-1).cummin(-1).values.flip(-1)
-        return first, last
+        new = (self.rank == 0) | (key != key.roll(1, -1))
+        group = new.cumsum(-1)  # not cummax of the places, where one block of a GPU takes a whole row
+        return torch.searchsorted(group, group), torch.searchsorted(group, group, right=True) - 1
 
 
 class _Segments(_Rows):
