@@ -293,7 +293,8 @@ class _Ranking:
         left = self.size - (self.rank - self.start)  # from this rank to the group's end
         chance = inside / left
         if self.expected:  # nor has one come before
-            miss = torch.where(group & (self.rank > self.start), (left + 1 - inside) / (left + 1), 1.0)
+            others = (left + 1 - inside).clamp_min(0)  # below zero the product of many could overflow
+            miss = torch.where(group & (self.rank > self.start), others / (left + 1), 1.0)
             chance = chance * self.lists.running_product(miss)
         if reciprocal:
             chance = chance / (self.rank + 1)

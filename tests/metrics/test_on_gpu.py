@@ -71,6 +71,21 @@ def test_long_lists_of_few_scores(name, monkeypatch):
             np.testing.assert_allclose(g.numpy(), w, rtol=1e-12)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 1.0])
+@pytest.mark.parametrize("name", RANKED)
+def test_large_groups_mostly_relevant(name, share, monkeypatch):
+    """Of which the first relevant one cannot stand far from the top."""
+    relevance = (torch.arange(6000) % 100 < 100 * share).long()
+    given = {"scores": torch.ones(6000), "relevance": relevance, "ties": "average"}
+    given["indptr"] = torch.tensor([0, 2500, 6000])
+    if name in ("hit_rate", "precision_at", "recall_at"):
+        given["k"] = 3
+    if name == "evaluate":
+        given["metrics"] = NAMES
+    for g, w in zip(*both_ways(name, given, monkeypatch), strict=True):
+        np.testing.assert_allclose(g.numpy(), w, rtol=1e-12)
+
+
 @pytest.mark.parametrize("k", [1, 7, 20])
 @pytest.mark.parametrize("ties", ["reverse", "order"])
 def test_a_selection_ranks_as_a_sort_does(ties, k, monkeypatch):
