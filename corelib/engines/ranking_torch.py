@@ -168,12 +168,9 @@ class _Rows:
 
     def ties(self, key: Tensor) -> tuple[Tensor, Tensor]:
         """Of sorted keys, for each: the indices of the first and the last that is equal."""
-        edge = torch.ones_like(key[..., :1], dtype=torch.bool)
-        new = torch.cat([edge, key[..., 1:] != key[..., :-1]], -1) | (self.rank == 0)
-        end = torch.cat([new[..., 1:], edge], -1)
-        first = torch.where(new, self.index, 0).cummax(-1).values
-        last = torch.where(end, self.index, len(self.index) - 1).flip(-1).cummin(-1).values.flip(-1)
-        return first, last
+        new = (self.rank == 0) | (key != key.roll(1, -1))
+        group = new.cumsum(-1)  # not cummax of the places, where one block of a GPU takes a whole row
+        return torch.searchsorted(group, group), torch.searchsorted(group, group, right=True) - 1
 
 
 class _Segments(_Rows):
@@ -296,7 +293,8 @@ class _Ranking:
         left = self.size - (self.rank - self.start)  # from this rank to the group's end
         chance = inside / left
         if self.expected:  # nor has one come before
-            miss = torch.where(group & (self.rank > self.start), (left + 1 - inside) / (left + 1), 1.0)
+            others = (left + 1 - inside).clamp_min(0)  # below zero the product of many could overflow
+            miss = torch.where(group & (self.rank > self.start), others / (left + 1), 1.0)
             chance = chance * self.lists.running_product(miss)
         if reciprocal:
             chance = chance / (self.rank + 1)

@@ -437,9 +437,9 @@ def _counts(
     positive = label == 1
     weight = _weights(sample_weight, score)
     if weight is not None:
-        used = weight > 0
+        weight = weight / (weight.max(initial=0) or 1)
+        used = weight > 0  # where some are tiny beside others, less than before
         score, positive, weight = score[used], positive[used], weight[used]
-        weight = weight / weight.max(initial=0)
     order = np.argsort(score)[::-1]
     falling = score[order]
     last = np.append(np.flatnonzero(falling[1:] != falling[:-1]), score.size - 1)[: score.size]

@@ -38,6 +38,19 @@ def test_nothing_waits(name, form):
             torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_under_deterministic_algorithms(name):
+    """Nothing raises, and twice the same comes out."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        for seed in range(20):
+            given = elsewhere(arguments(name, seed), "cuda")
+            for one, two in zip(parts(ALL[name](**given)), parts(ALL[name](**given)), strict=True):
+                torch.testing.assert_close(one, two, rtol=0, atol=0, equal_nan=True)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def large(seed=0):
     generator = torch.Generator(DEVICE).manual_seed(seed)
     scores = torch.randn(2000, 300, device=DEVICE, generator=generator)

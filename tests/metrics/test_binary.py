@@ -288,6 +288,15 @@ def test_weights_of_one_class_may_be_far_from_those_of_the_other():
     )
 
 
+def test_a_weight_that_vanishes_beside_the_others_is_one_of_zero():
+    pair, weight = ([0.9, 0.8, 0.1], [1, 0, 1]), [1e-300, 1e300, 1.0]
+    with np.errstate(invalid="raise"):
+        assert pooled_average_precision(*pair, sample_weight=weight) == pytest.approx(0, abs=1e-299)
+        curve = precision_recall_curve(*pair, sample_weight=weight)
+    np.testing.assert_array_equal(curve.thresholds, [0.8, 0.1])
+    np.testing.assert_allclose(curve.precision, [0, 1e-300], rtol=1e-12)
+
+
 def test_weighted_areas_of_many_queries():
     rng = np.random.default_rng(7)
     scores, labels = rng.integers(0, 9, (40, 30)).astype(np.float32), rng.random((40, 30)) < 0.4

@@ -71,6 +71,21 @@ def test_long_lists_of_few_scores(name, monkeypatch):
             np.testing.assert_allclose(g.numpy(), w, rtol=1e-12)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 1.0])
+@pytest.mark.parametrize("name", RANKED)
+def test_large_groups_mostly_relevant(name, share, monkeypatch):
+    """Of which the first relevant one cannot stand far from the top."""
+    relevance = (torch.arange(6000) % 100 < 100 * share).long()
+    given = {"scores": torch.ones(6000), "relevance": relevance, "ties": "average"}
+    given["indptr"] = torch.tensor([0, 2500, 6000])
+    if name in ("hit_rate", "precision_at", "recall_at"):
+        given["k"] = 3
+    if name == "evaluate":
+        given["metrics"] = NAMES
+    for g, w in zip(*both_ways(name, given, monkeypatch), strict=True):
+        np.testing.assert_allclose(g.numpy(), w, rtol=1e-12)
+
+
 @pytest.mark.parametrize("k", [1, 7, 20])
 @pytest.mark.parametrize("ties", ["reverse", "order"])
 def test_a_selection_ranks_as_a_sort_does(ties, k, monkeypatch):
@@ -85,6 +100,10 @@ def test_a_selection_ranks_as_a_sort_does(ties, k, monkeypatch):
 
 
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique", "bincount")
+BY_ONE_BLOCK = (
+    "cummax",
+    "cummin",
+)  # whose CUDA kernels take a row by one block, and a million scores in milliseconds
 
 
 class NothingWaits(TorchDispatchMode):
@@ -93,6 +112,7 @@ class NothingWaits(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         name = function._schema.name.removeprefix("aten::")
         assert not name.startswith(WAITS), f"the host waits for {name}"
+        assert name not in BY_ONE_BLOCK, f"a long list waits for one block of {name}"
         if name == "index":
             assert all(i is None or i.dtype != torch.bool for i in args[1]), "the host waits for a mask"
         if name == "_to_copy":
