@@ -47,17 +47,19 @@ def grade(
 ) -> Grade:
     """Grade one submission; ``seconds`` as in ``Sandbox``."""
     tests = [cell for cell in unit.cells if cell.tests]
+    words: dict[str, str] = {}
     try:
         submission = read(path, unit)
+        words = submission.words
         with Sandbox(submission.code, hidden, weak=weak, library=unit.library, seconds=seconds) as sandbox:
             stopped = list(
                 dict.fromkeys(f"a cell stopped: {problem}" for problem in sandbox.problems if problem)
             )
             notes = submission.notes + stopped[:MOST_NOTES]
             parts = [_part(cell, unit, sandbox, seed) for cell in tests]
-            return Grade(path.stem, parts, submission.words, notes)
+            return Grade(path.stem, parts, words, notes)
     except (UnreadableError, SubmissionError) as error:
-        return _none(path, unit, str(error))
+        return _none(path, unit, str(error), words)
 
 
 def _part(cell: Cell, unit: Unit, sandbox: Sandbox, seed: int) -> Part:
@@ -244,17 +246,17 @@ def _made(path: Path, mark: str) -> Grade | None:
     return Grade(**(stored["grade"] | {"parts": [Part(**part) for part in stored["grade"]["parts"]]}))
 
 
-def _none(path: Path, unit: Unit, why: str) -> Grade:
+def _none(path: Path, unit: Unit, why: str, words: dict[str, str] | None = None) -> Grade:
     """The grade of what could not be run."""
     parts = [Part(cell.id, 0.0, cell.points, "not run") for cell in unit.cells if cell.tests]
-    return Grade(path.stem, parts, {}, [why])
+    return Grade(path.stem, parts, words or {}, [why])
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course.grade", description=__doc__.partition("\n")[0])
     parser.add_argument("submissions", type=Path, help="folder of notebooks, one per student")
-    parser.add_argument("--unit", required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--unit", required=True, help="what was asked, as auc")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the grades, one per unit")
     parser.add_argument(
         "--seed", type=int, help="of the hidden inputs; by default a fresh one, kept in the output folder"
     )

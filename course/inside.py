@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import resource
+import signal
 import sys
 import traceback
 import types
@@ -28,16 +29,22 @@ def limit(limits: dict[str, int]) -> None:
             resource.setrlimit(number, (value, value))
 
 
-def run(cells: list[str], names: dict) -> list[str]:
-    """Execute the cells in order; per cell what went wrong, or an empty string."""
+def run(cells: list[str], names: dict, seconds: float) -> list[str]:
+    """Execute the cells in order, each within these seconds; per cell what went wrong, or an empty string."""
     problems = []
     for number, source in enumerate(cells, 1):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             exec(_compiled(source, f"<cell {number}>"), names)  # noqa: S102  what we are here for
             problems.append("")
         except BaseException as error:  # noqa: BLE001  students raise what they like
             problems.append(_told(error))
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return problems
+
+
+def _late(*_) -> None:
+    raise TimeoutError("the cell did not end in time")
 
 
 def _compiled(source: str, name: str) -> types.CodeType:
@@ -81,8 +88,9 @@ def main() -> None:
     first = wire.receive(requests)
     limit(first["limits"])
     sys.stdout = sys.stderr = io.StringIO()
+    signal.signal(signal.SIGALRM, _late)
     names: dict = {"__name__": "__main__"}
-    wire.send(answers, {"problems": run(first["cells"], names)})
+    wire.send(answers, {"problems": run(first["cells"], names, first["seconds"])})
     while True:
         reply(answers, answer(wire.receive(requests), names))
 

@@ -19,6 +19,7 @@ def write(grades: list[Grade], unit: Unit, out: Path) -> None:
     for name, rows in tables(grades, unit).items():
         with (out / name).open("w", newline="", encoding="utf-8", errors="replace") as file:
             csv.writer(file).writerows([[_cell_text(value) for value in row] for row in rows])
+    (out / "answers.html").write_text(_answers(grades, unit), encoding="utf-8", errors="replace")
     for folder in ("feedback", "gradescope"):
         (out / folder).mkdir(exist_ok=True)
     for made in grades:
@@ -53,8 +54,28 @@ def write(grades: list[Grade], unit: Unit, out: Path) -> None:
         (out / "gradescope" / f"{made.student}.json").write_text(json.dumps(scope), encoding="utf-8")
 
 
+def _answers(grades: list[Grade], unit: Unit) -> str:
+    """The answers in words of everybody, for whoever reads them, with what the unit says to each question."""
+    asked = [cell for cell in unit.cells if cell.manual and cell.kind == "markdown"]
+    shown = "".join(
+        f"<h2>{html.escape(unit.headings[cell.id])}</h2><pre>{html.escape(cell.source)}</pre>"
+        + "".join(
+            f"<h3>{html.escape(made.student)}</h3><pre>{html.escape(made.manual[cell.id])}</pre>"
+            for made in grades
+            if cell.id in made.manual
+        )
+        for cell in asked
+    )
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(unit.title)}: answers in words</title>{STYLE}"
+        f"<style>pre{{white-space:pre-wrap;font:inherit}}</style><h1>{html.escape(unit.title)}: answers in words</h1>{shown}"
+    )
+
+
 def _said(part: Part) -> str:
     """What a student reads about a part."""
+    if part.message.startswith("NotImplementedError"):
+        return "not answered"
     if part.message or part.points == 0:
         return part.message or "no hidden check passes"
     return "all checks pass" if part.points == part.most else "some hidden checks fail"
@@ -63,17 +84,24 @@ def _said(part: Part) -> str:
 def tables(grades: list[Grade], unit: Unit) -> dict[str, list[list]]:
     """Rows by the name of their file: every part, and what Canvas and Moodle import; a student is the name of the file."""
     tests = [cell.id for cell in unit.cells if cell.tests]
-    parts = [["student", *tests, "total", "most", "to be read by a person"]]
+    parts = [["student", *tests, "total", "most", "to be read by a person", "notes"]]
     canvas = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", unit.title]]
     canvas.append(["    Points Possible", "", "", "", "", unit.points])
     moodle = [["username", unit.title, f"{unit.title} (feedback)"]]
     for made in grades:
         points = {part.id: part.points for part in made.parts}
         parts.append(
-            [made.student, *(points[name] for name in tests), made.total, unit.points, len(made.manual)]
+            [
+                made.student,
+                *(points[name] for name in tests),
+                made.total,
+                unit.points,
+                len(made.manual),
+                "; ".join(made.notes),
+            ]
         )
         canvas.append([made.student, "", "", made.student, "", made.total])
-        said = [f"{part.id}: {part.points:g} of {part.most:g}" for part in made.parts]
+        said = [f"{unit.headings[part.id]}: {part.points:g} of {part.most:g}" for part in made.parts]
         moodle.append([made.student, made.total, "; ".join(said)])
     return {"grades.csv": parts, "canvas.csv": canvas, "moodle.csv": moodle}
 

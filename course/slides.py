@@ -22,7 +22,8 @@ WIDTH, HEIGHT, EDGE = Inches(13.333), Inches(7.5), Inches(0.6)
 INK, GREY = RGBColor(0x22, 0x22, 0x22), RGBColor(0x59, 0x59, 0x59)
 TITLE_ONLY = 5  # the layout of python-pptx's own template
 CLAIMS = "what-the-paper-says-what-we-measured"  # the heading's anchor
-ROWS = 4  # claims on a slide
+ROWS = 3  # claims on a slide
+LONG = 600  # characters of a question, which then stands in smaller letters
 LICENCE = "Figures and text: The Keeping Score authors, CC BY 4.0"
 
 
@@ -83,7 +84,8 @@ def slides(entry: Entry, shown: list[Figure], address: str) -> bytes:
     question = paragraphs(_section(entry, "The question"))
     sayable = [text for text in question if "$" not in text] or question
     asked = _slide(deck, "The question", "\n\n".join(question))
-    _text(asked, [next((text for text in sayable if "?" in text), sayable[0])], Inches(1.7), size=26)
+    said = next((text for text in sayable if "?" in text), sayable[0])
+    _text(asked, [said], Inches(1.7), size=26 if len(said) < LONG else 20)
     for figure in shown:
         picture = figure.picture
         made = _slide(deck, figure.heading, f"{picture.finding}\n\n{picture.alternative}\n\n{figure.before}")
@@ -147,7 +149,7 @@ def _claims(slide, claims: list[dict]) -> None:
     """What the paper says, the first of what was measured, and the outcome."""
     size = (len(claims) + 1, 3)
     table = slide.shapes.add_table(*size, EDGE, Inches(1.6), WIDTH - 2 * EDGE, Inches(0.5)).table
-    for column, share in enumerate((0.5, 0.25, 0.25)):
+    for column, share in enumerate((0.4, 0.42, 0.18)):
         table.columns[column].width = int((WIDTH - 2 * EDGE) * share)
     head = ("The paper", "Measured here", "Outcome")
     rows = [

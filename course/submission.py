@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course.magics import python
-from course.unit import Unit
+from course.unit import YOUR_WORDS, Unit
 
 LARGEST = 20 * 2**20  # bytes
 
@@ -39,7 +39,7 @@ def read(path: Path, unit: Unit) -> Submission:
     by_id = {cell.id: cell for cell in unit.cells}
     locked = {_plain(cell.stub) for cell in unit.cells if not cell.solution}
     code = [python(cell.source) for cell in unit.cells if cell.given]
-    words, seen, twice = {}, set(), set()
+    words, strays, seen, twice = {}, [], set(), set()
     for cell in cells:
         source = cell["source"]
         known = by_id.get(cell["id"])
@@ -49,6 +49,8 @@ def read(path: Path, unit: Unit) -> Submission:
         if cell["kind"] == "markdown":
             if known is not None and known.manual:
                 words[known.id] = source
+            elif known is None and _plain(source) not in locked:
+                strays.append(source)
         elif (
             not (known is not None and not known.solution) and _plain(source) not in locked and source.strip()
         ):
@@ -62,6 +64,11 @@ def read(path: Path, unit: Unit) -> Submission:
             notes.append(f"cell {lost} lost its id and was found by what it defines")
         else:
             notes.append(f"cell {lost} is missing")
+    for cell in unit.cells:
+        if cell.manual and cell.id not in words and strays:
+            words[cell.id] = strays.pop(0)
+            notes.append(f"cell {cell.id} lost its id; the next text that is not the unit's was taken for it")
+    words = {name: said for name, said in words.items() if _plain(said) not in ("", _plain(YOUR_WORDS))}
     return Submission(code, words, notes)
 
 

@@ -134,7 +134,7 @@ class Unit:
     @property
     def library(self) -> bool:
         """Whether submissions may import ``corelib`` while they are graded."""
-        return self._about["library"]
+        return bool(self.notebook.metadata.get("keeping_score", {}).get("library"))
 
     @property
     def _about(self) -> NotebookNode:

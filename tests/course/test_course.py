@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import html
 import io
 import json
 import math
@@ -20,11 +21,12 @@ from pptx.enum.shapes import MSO_SHAPE_TYPE
 from course import wire
 from course.assignments import students, teachers
 from course.build import lectures
-from course.grade import grade_all, main
+from course.grade import grade, grade_all, main
 from course.magics import python
 from course.sandbox import Sandbox, SubmissionError, isolates
 from course.slides import speech
-from course.unit import every, load, parse
+from course.submission import read
+from course.unit import Unit, every, load, parse
 
 NAMES = every()
 PICTURE = MSO_SHAPE_TYPE.PICTURE
@@ -171,7 +173,7 @@ def test_a_second_run_gives_the_same_grades_and_an_interrupted_one_goes_on(tmp_p
     assert json.loads((out / "run.json").read_text())["seed"] == seed
     rows = list(csv.reader((out / "grades.csv").open()))
     assert [row[0] for row in rows] == ["student", "'=b", "a"], "a name is no formula"
-    assert {row[-3] for row in rows[1:]} == {"18.0"} and {row[-1] for row in rows[1:]} == {"1"}
+    assert {row[-4] for row in rows[1:]} == {"18.0"} and {row[-2] for row in rows[1:]} == {"1"}
     scope = json.loads((out / "gradescope" / "a.json").read_text())
     assert scope["score"] == 18 and sum(test["max_score"] for test in scope["tests"]) == 18
     assert "18 of 20 points" in (out / "feedback" / "a.html").read_text()
@@ -185,7 +187,36 @@ def test_a_second_run_gives_the_same_grades_and_an_interrupted_one_goes_on(tmp_p
         "One number for all pairs",
     ]
     assert [row[-1] for row in canvas[1:]] == ["20.0", "18.0", "18.0"] and canvas[3][3] == "a"
-    assert moodle[2][:2] == ["a", "18.0"] and "auc-checks: 4 of 4" in moodle[2][2]
+    assert moodle[2][:2] == ["a", "18.0"] and f"{unit.headings['auc-checks']}: 4 of 4" in moodle[2][2]
+    model = next(cell.source for cell in unit.cells if cell.manual)
+    assert (out / "answers.html").read_text().count(html.escape(model)) == 3, "the model and what both said"
+
+
+@needs_isolation
+def test_a_cell_that_never_ends_costs_itself(tmp_path):
+    unit = load("auc")
+    made = unit.solved()
+    made.cells.append(nbformat.v4.new_code_cell("while True:\n    pass"))
+    nbformat.write(made, tmp_path / "endless.ipynb")
+    graded = grade(tmp_path / "endless.ipynb", unit, 1, seconds=9)
+    assert graded.total == 18 and any("did not end in time" in note for note in graded.notes)
+
+
+def test_answers_in_words_are_found_without_their_ids_and_an_empty_one_is_none(tmp_path):
+    unit = load("auc")
+    solved, untouched = unit.solved(), unit.student()
+    for cell in solved.cells:
+        cell.metadata.pop("nbgrader", None)
+    for name, notebook, count in (("solved", solved, 1), ("untouched", untouched, 0)):
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+        assert len(read(tmp_path / f"{name}.ipynb", unit).words) == count
+
+
+def test_a_unit_of_ones_own_needs_no_metadata_of_ours():
+    unit = load("auc")
+    bare = nbformat.from_dict(unit.notebook)
+    del bare.metadata["keeping_score"]
+    assert not Unit("mine", bare, unit.folder).library
 
 
 @needs_isolation
