@@ -60,7 +60,7 @@ def measure_lists(
 
 
 @torch.no_grad()
-def roc_auc(
+def roc_areas(
     scores: object,
     labels: object,
     indptr: object,

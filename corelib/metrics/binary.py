@@ -113,7 +113,7 @@ def roc_auc(
     if stay_on_gpu(scores, labels, indptr, sample_weight):
         from corelib.metrics import _on_gpu  # with it comes torch
 
-        found = _on_gpu.roc_auc(
+        found = _on_gpu.roc_areas(
             scores, labels, indptr, None if empty is None else fill, reduce, sample_weight
         )
         if found is not None:
