@@ -207,7 +207,7 @@ def _grader(
         try:
             made = grade(path, unit, seed, hidden, weak=weak)
         except Exception as error:  # noqa: BLE001  one submission costs nobody else a grade
-            return _none(path, unit, f"{STUMBLED} ({type(error).__name__}: {error})")
+            return _none(path, unit, f"{STUMBLED} ({type(error).__name__}: {error})", {})
         done.parent.mkdir(exist_ok=True)
         _keep(done, {"mark": mark, "grade": asdict(made)})
         return made
@@ -246,10 +246,10 @@ def _made(path: Path, mark: str) -> Grade | None:
     return Grade(**(stored["grade"] | {"parts": [Part(**part) for part in stored["grade"]["parts"]]}))
 
 
-def _none(path: Path, unit: Unit, why: str, words: dict[str, str] | None = None) -> Grade:
+def _none(path: Path, unit: Unit, why: str, words: dict[str, str]) -> Grade:
     """The grade of what could not be run."""
     parts = [Part(cell.id, 0.0, cell.points, "not run") for cell in unit.cells if cell.tests]
-    return Grade(path.stem, parts, words or {}, [why])
+    return Grade(path.stem, parts, words, [why])
 
 
 def main(arguments: list[str] | None = None) -> int:
